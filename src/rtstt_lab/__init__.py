@@ -1,0 +1,1 @@
+"""A notebook-centric laboratory for real-time speech-to-text."""
