@@ -7,6 +7,7 @@ import string
 import tomllib
 
 import pytest
+from audit import verdict
 from packaging.requirements import Requirement
 
 from rtstt_lab.texts import LANGUAGES, catalogue, preferred_language
@@ -34,12 +35,12 @@ def test_top_level_is_the_owners(root):
 @pytest.mark.requirement("C1")
 def test_conda_users_get_the_same_set(root, project):
     """environment.yml lists exactly pyproject's requirements and Python."""
-    text = (root / "environment.yml").read_text("utf-8")
-    listed = {line.strip().removeprefix("- ") for line in text.splitlines() if line.startswith("      - ")}
-    assert listed == {str(r) for r in requirements(project)} | {"--constraint constraints.txt", "--editable ."} or {
-        str(Requirement(line)) for line in listed if not line.startswith("--")
-    } == {str(r) for r in requirements(project)}
-    assert f"python {project['requires-python']}" in text
+    lines = [line.strip() for line in (root / "environment.yml").read_text("utf-8").splitlines()]
+    listed = {line.removeprefix("- ") for line in lines[lines.index("- pip:") + 1 :]}
+    options = {line for line in listed if line.startswith("--")}
+    assert options == {"--constraint constraints.txt", "--editable ."}
+    assert {str(Requirement(line)) for line in listed - options} == {str(r) for r in requirements(project)}
+    assert f"- python {project['requires-python']}" in lines
 
 
 @pytest.mark.requirement("C1")
@@ -96,3 +97,19 @@ def test_catalogues_say_the_same_in_both_languages():
 def test_the_locale_chooses_the_language(environment, language):
     """The person's locale decides, and RTSTT_LANG goes before it."""
     assert preferred_language(environment) == language
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "words"),
+    [
+        ([], 0, "not checked: the vulnerability databases"),
+        ([{"name": "a", "skip_reason": "unknown"}], 0, "not checked"),
+        ([{"name": "a", "version": "1", "vulns": []}], 0, "1 packages checked, 0 vulnerable"),
+        ([{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}], 1, "CVE-1, mended in 2"),
+        ([{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "?"}], 0, "not checked: b"),
+    ],
+)
+def test_an_audit_never_calls_clean_what_it_could_not_look_up(rows, code, words):
+    """A package that the database does not know is reported as not checked."""
+    assert verdict(rows)[0] == code
+    assert words in verdict(rows)[1]
