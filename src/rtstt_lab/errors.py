@@ -25,6 +25,7 @@
     │   ├── AuthenticationError
     │   ├── SessionNotFoundError
     │   ├── LimitError             a limit was met; `retry_after_s` says when to try again
+    │   │   └── OverloadedError    nothing new is taken at the moment
     │   └── PortInUseError
     └── StorageError               a transcript or run that cannot be written or read
 """
@@ -157,6 +158,10 @@ class LimitError(ServiceError):
     def __init__(self, key: str, *, retry_after_s: float | None = None, **parameters: object) -> None:
         super().__init__(key, retry_after_s=retry_after_s, **parameters)
         self.retry_after_s = retry_after_s
+
+
+class OverloadedError(LimitError):
+    """Nothing new is taken: the machine is short of memory, or the server is ending."""
 
 
 class PortInUseError(ServiceError):
