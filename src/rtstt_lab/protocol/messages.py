@@ -52,12 +52,16 @@ class ClientHello(Message, tag="client:hello"):
         last_event: the highest numbered event applied; 0 asks for everything from the beginning.
         held: first and last chunk in the client's buffer, or nothing if it is empty.
         protocol: what the client speaks.
+        resuming: the client has been answered before in this session; otherwise it takes its first numbers from `Sync`.
+        attempt: counts the client's sockets, so that a hello that arrives late is not taken for a newer one.
     """
 
     token: Secret
     last_event: Count = 0
     held: tuple[Sequence, Sequence] | None = None
     protocol: ShortText = PROTOCOL
+    resuming: bool = False
+    attempt: Count = 0
 
 
 class AudioHeader(Message, tag="client:audio_chunk"):
@@ -69,9 +73,10 @@ class AudioHeader(Message, tag="client:audio_chunk"):
         bytes: length of the payload.
         crc32: CRC-32 (IEEE 802.3, as zlib computes it) of the payload.
         duration_ms: of its audio.
-        captured_ms: when its audio began, on the client's clock, counted from the session's first start.
+        captured_ms: when its audio began, on the client's clock, counted from its first connection or start.
         sent_ms: when it was sent, on the same clock.
-        mime: on a stream's first chunk.
+        mime: on a stream's first chunk, and on its first one after each reconnection.
+        lost: the client has the audio no more (or it is over the limit): no payload, a hole of ``duration_ms``.
     """
 
     seq: Sequence
@@ -82,6 +87,7 @@ class AudioHeader(Message, tag="client:audio_chunk"):
     captured_ms: Milliseconds
     sent_ms: Milliseconds
     mime: ShortText | None = None
+    lost: bool = False
 
 
 class AudioText(AudioHeader, tag="client:audio_chunk", kw_only=True):
@@ -153,7 +159,14 @@ class Limits(Item):
 
 
 class Received(Item):
-    """The server's half of the chunk ledger: transmissions by what became of them, and chunks given up as holes."""
+    """The server's half of the ledger. ``accepted + lost`` is its ``next_seq``, always.
+
+    Attributes:
+        accepted: transmissions whose chunk was taken, counted when its turn in the order has come.
+        duplicate: transmissions of chunks already seen.
+        rejected: transmissions that brought no audio: damaged, too large, after the end, or marked as lost.
+        lost: chunks given up as holes.
+    """
 
     accepted: Count = 0
     duplicate: Count = 0
@@ -173,6 +186,9 @@ class Sync(Item):
         controls: the highest control number applied.
         last_event: the newest numbered event; those after the client's follow as messages of their own.
         received: the ledger so far.
+        credit_ms: how much audio the server takes now.
+        next_stream: the first stream number not yet used.
+        audio_ms: how much audio lies below ``next_seq``, holes included.
     """
 
     token: Secret
@@ -183,10 +199,13 @@ class Sync(Item):
     controls: Count
     last_event: Count
     received: Received
+    credit_ms: Milliseconds = 0
+    next_stream: Sequence = 0
+    audio_ms: Milliseconds = 0
 
 
 class SessionCreated(Message, tag="server:session_created"):
-    """Answer to the first hello of a session."""
+    """Answer to the first hello of a client; a client that was answered before gets a resumed `Status`."""
 
     session_id: ShortText
     protocol: ShortText
@@ -197,10 +216,10 @@ class SessionCreated(Message, tag="server:session_created"):
 
 
 class ServerAck(Message, tag="server:ack"):
-    """Answer to every audio frame.
+    """Answer to every audio frame whose number can be read; also sent when marks or credit change without one.
 
     Attributes:
-        seq: the frame's number, echoed.
+        seq: the frame's number, echoed; null where no frame is answered.
         next_seq: the first chunk not yet received: everything below is in the server's memory.
         missing: numbers asked for again, at most 64.
         committed_seq: everything below is disposed of for good.
@@ -209,9 +228,10 @@ class ServerAck(Message, tag="server:ack"):
         client_sent_ms: ``sent_ms`` of the frame, echoed.
         received_ms: server's clock at receipt.
         sent_ms: server's clock at this answer.
+        received: the server's half of the ledger after this frame.
     """
 
-    seq: Sequence
+    seq: Sequence | None
     next_seq: Sequence
     missing: Annotated[tuple[Sequence, ...], Meta(max_length=MAX_MISSING)] = ()
     committed_seq: Sequence = 0
@@ -220,6 +240,7 @@ class ServerAck(Message, tag="server:ack"):
     client_sent_ms: Milliseconds = 0
     received_ms: Milliseconds = 0
     sent_ms: Milliseconds = 0
+    received: Received = Received()
 
 
 class WireWord(Item):
@@ -465,27 +486,38 @@ def decode_audio(frame: bytes) -> tuple[AudioHeader, bytes]:
         ChunkTooLargeError: a payload over `MAX_CHUNK_BYTES`; its ``seq`` is in the error's parameters.
         ChecksumError: a payload that was changed on the way; its ``seq`` is in the error's parameters.
     """
+    header, payload = split_audio(frame)
+    check_payload(header, payload)
+    return header, payload
+
+
+def split_audio(frame: bytes) -> tuple[AudioHeader, bytes]:
+    """Takes a binary frame apart, without holding the payload against the header (`check_payload`).
+
+    Raises:
+        MalformedFrameError: too short, or a header that cannot be read or is too long.
+    """
     if len(frame) < _LENGTH.size:
         raise MalformedFrameError("frame_short", bytes=len(frame))
     (length,) = _LENGTH.unpack_from(frame)
     if not 0 < length <= MAX_HEADER_BYTES or _LENGTH.size + length > len(frame):
         raise MalformedFrameError("frame_header_length", length=length, limit=MAX_HEADER_BYTES)
     header = _decode(_header_decoder, frame[_LENGTH.size : _LENGTH.size + length])
-    payload = frame[_LENGTH.size + length :]
-    check_payload(header, payload)
-    return header, payload
+    return header, frame[_LENGTH.size + length :]
 
 
-def check_payload(header: AudioHeader, payload: bytes) -> None:
+def check_payload(header: AudioHeader, payload: bytes, limit: int = MAX_CHUNK_BYTES) -> None:
     """Holds a payload against its header.
 
     Raises:
-        ChunkTooLargeError: over `MAX_CHUNK_BYTES`, by the header's word or in fact.
+        ChunkTooLargeError: over ``limit`` bytes, by the header's word or in fact.
         MalformedFrameError: not of the announced length.
         ChecksumError: not of the announced CRC-32.
     """
-    if max(len(payload), header.bytes) > MAX_CHUNK_BYTES:
-        raise ChunkTooLargeError("chunk_too_large", seq=header.seq, bytes=len(payload), limit=MAX_CHUNK_BYTES)
+    if max(len(payload), header.bytes) > limit:
+        raise ChunkTooLargeError(
+            "chunk_too_large", seq=header.seq, bytes=max(len(payload), header.bytes), limit=limit
+        )
     if len(payload) != header.bytes:
         raise MalformedFrameError("frame_length", seq=header.seq, bytes=len(payload), announced=header.bytes)
     if binascii.crc32(payload) != header.crc32:
