@@ -1,0 +1,447 @@
+"""The streaming recognizer: audio in, partials and finals out.
+
+Voice activity cuts the audio into utterances. While one is open its window is decoded again every `interval_s`, and the
+commit policy promises the words that will not change. The window reaches back a few seconds behind the last
+committed word, so that the model hears context; what it says about those words is matched with what was committed and left
+out. At a pause the rest is decoded once more with a beam, and all of it becomes final.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Final as Constant
+from typing import TypeAlias
+
+import numpy as np
+
+from rtstt_lab.recognition.endpointing import EndpointingSettings, SpeechDetector, SpeechEvent, SpeechStarted
+from rtstt_lab.recognition.models import check_language
+from rtstt_lab.recognition.policy import CommitPolicy, continuation, cut, sentence_end
+from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
+from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Samples, Word
+
+_log: Constant = logging.getLogger(__name__)
+
+Result: TypeAlias = Partial | Final
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerSettings:
+    """The trade between speed, cost and accuracy.
+
+    Attributes:
+        interval_s: new audio that makes another decode worth its cost.
+        max_window_s: when a window has grown past this it is cut
+        keep_s: back to this, or a little more, at the best boundary between words.
+        beam_size: of the decodes while somebody speaks.
+        settle_beam_size: of the one at the end of an utterance.
+        context_chars: so much text from before the window is given to the model; 0 gives none.
+        policy: which words are promised while somebody speaks.
+        endpointing: what counts as speech, and what as a pause.
+        max_segment_s: a segment without a sentence's end is closed after this.
+        language_after_s: speech that a detected language is settled after.
+    """
+
+    interval_s: float = 0.5
+    max_window_s: float = 8.0
+    keep_s: float = 3.0
+    beam_size: int = 3
+    settle_beam_size: int = 5
+    context_chars: int = 120
+    policy: CommitPolicy = field(default_factory=CommitPolicy)
+    endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
+    max_segment_s: float = 20.0
+    language_after_s: float = 2.5
+
+    @classmethod
+    def profile(cls, name: str) -> RecognizerSettings:
+        """``balanced`` is the default; ``fast`` costs and waits less, ``accurate`` more.
+
+        Raises:
+            KeyError: for another name.
+        """
+        balanced = cls()
+        return {
+            "fast": replace(balanced, max_window_s=6.0, keep_s=2.0, beam_size=1),
+            "balanced": balanced,
+            "accurate": replace(
+                balanced,
+                max_window_s=12.0,
+                keep_s=5.0,
+                beam_size=5,
+                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=1.6),
+            ),
+        }[name]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerStatistics:
+    """What one session has cost so far.
+
+    Attributes:
+        decodes: in all,
+        settling_decodes: of which at the end of an utterance.
+        fallbacks: windows that were decoded again, padded to 30 s.
+        loops: repetitions that were cut off.
+        bounded: decodes that met the bound on their tokens.
+        tokens: decoded.
+        decoded_s: length of all windows together.
+        speech_s: length of all utterances together.
+        busy_s: time spent in decodes, by the clock on the wall.
+    """
+
+    decodes: int = 0
+    settling_decodes: int = 0
+    fallbacks: int = 0
+    loops: int = 0
+    bounded: int = 0
+    tokens: int = 0
+    decoded_s: float = 0.0
+    speech_s: float = 0.0
+    busy_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """Speech between two pauses; ``end_s`` is None while it goes on."""
+
+    start_s: float
+    end_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    samples: Samples
+    start_s: float
+    end_s: float
+    closing: bool
+
+
+class _AudioBuffer:
+    """The audio that may still be decoded, addressed by time; amortised O(1) a sample."""
+
+    def __init__(self, start_s: float) -> None:
+        self._origin = round(start_s * SAMPLE_RATE_HZ)
+        self._samples = np.zeros(SAMPLE_RATE_HZ, np.float32)
+        self._size = 0
+
+    @property
+    def end_s(self) -> float:
+        return (self._origin + self._size) / SAMPLE_RATE_HZ
+
+    def append(self, samples: Samples) -> None:
+        needed = self._size + len(samples)
+        if needed > len(self._samples):
+            grown = np.zeros(max(needed, 2 * len(self._samples)), np.float32)
+            grown[: self._size] = self._samples[: self._size]
+            self._samples = grown
+        self._samples[self._size : needed] = samples
+        self._size = needed
+
+    def between(self, start_s: float, end_s: float) -> Samples:
+        first, last = (round(t * SAMPLE_RATE_HZ) - self._origin for t in (start_s, end_s))
+        return self._samples[max(0, first) : min(self._size, last)].copy()
+
+    def drop_before(self, time_s: float) -> None:
+        gone = min(round(time_s * SAMPLE_RATE_HZ) - self._origin, self._size)
+        if gone < len(self._samples) // 2:
+            return
+        self._samples = np.concatenate(
+            (self._samples[gone : self._size], np.zeros(SAMPLE_RATE_HZ, np.float32))
+        )
+        self._origin += gone
+        self._size -= gone
+
+
+class StreamingRecognizer:
+    """One session's recognition. `accept_audio` and the properties may be used while `step` runs in another thread.
+
+    Args:
+        decoder: the loaded model, shared by sessions.
+        settings: the trade; default: balanced.
+        language: ISO 639-1 code; ``None`` detects it once and keeps it.
+        prompt: names and jargon that the model should expect.
+        start_s: time of the first sample that will come, for a session taken up again.
+        first_segment: number of its next segment.
+        context: the text that came before it.
+
+    Raises:
+        LanguageError: the model doesn't know the language.
+    """
+
+    def __init__(
+        self,
+        decoder: WhisperDecoder,
+        *,
+        settings: RecognizerSettings | None = None,
+        language: str | None = None,
+        prompt: str | None = None,
+        start_s: float = 0.0,
+        first_segment: int = 0,
+        context: str = "",
+    ) -> None:
+        check_language(decoder.model, language)
+        self._decoder = decoder
+        self._settings = settings or RecognizerSettings()
+        self._prompt = (prompt or "").strip()
+        self._lock = threading.Lock()
+        self._buffer = _AudioBuffer(start_s)
+        self._detector = SpeechDetector(self._settings.endpointing, start_s=start_s)
+        self._utterances: deque[_Utterance] = deque()
+        self._language = "en" if decoder.model.english_only else language
+        self._language_evidence: dict[str, float] = {}
+        self._text_before = context
+        self._segment = first_segment
+        self._revision = 0
+        self._shown: tuple[Word, ...] = ()
+        self._committed: list[Word] = []
+        self._window_words: list[Word] = []
+        self._tails: deque[tuple[Word, ...]] = deque(maxlen=self._settings.policy.agreeing)
+        self._anchor_s = start_s
+        self._decoded_s = start_s
+        self._statistics = RecognizerStatistics()
+
+    @property
+    def heard_s(self) -> float:
+        """Time of the newest sample that came in."""
+        return self._buffer.end_s
+
+    @property
+    def settled_s(self) -> float:
+        """All audio before this is disposed of: its words are committed, or it holds no speech."""
+        with self._lock:
+            if not self._utterances:
+                return self._detector.quiet_until_s
+            start_s = self._utterances[0].start_s
+            return max(start_s, self._window_words[-1].end_s) if self._window_words else start_s
+
+    @property
+    def pending_s(self) -> float:
+        """Speech that came in and that no decode has reached."""
+        with self._lock:
+            return math.fsum(
+                max(0.0, (self.heard_s if u.end_s is None else u.end_s) - max(u.start_s, self._decoded_s))
+                for u in self._utterances
+            )
+
+    @property
+    def wants_step(self) -> bool:
+        """Whether `step` has something to do."""
+        with self._lock:
+            return self._wants_step()
+
+    @property
+    def language(self) -> str | None:
+        """As given or as settled; ``None`` while there was too little speech to tell."""
+        return self._language
+
+    def statistics(self) -> RecognizerStatistics:
+        """What this session has cost so far."""
+        return self._statistics
+
+    def accept_audio(self, samples: Samples) -> None:
+        """Takes audio in, in order.
+
+        Args:
+            samples: shape ``(n,)``, float32, 16 kHz mono, any n.
+        """
+        with self._lock:
+            self._buffer.append(samples)
+            self._note(self._detector.accept(samples))
+            if not self._utterances:
+                self._buffer.drop_before(self._detector.quiet_until_s)
+
+    def step(self) -> list[Result]:
+        """Decodes the newest state once, if that is worth it. Blocks; meant for a worker thread.
+
+        Returns:
+            What there is to say, in order; empty if there is nothing new.
+
+        Raises:
+            RecognitionError: the model failed; the audio is still there, and the step may be tried again.
+        """
+        with self._lock:
+            window = self._next_window() if self._wants_step() else None
+        return self._decode(window) if window else []
+
+    def settle(self) -> list[Result]:
+        """A pause or the end: everything that was said becomes final. More audio may follow."""
+        with self._lock:
+            self._note(self._detector.finish())
+        results: list[Result] = []
+        while self._utterances:
+            results += self.step()
+        return results
+
+    def _note(self, events: list[SpeechEvent]) -> None:
+        for event in events:
+            if isinstance(event, SpeechStarted):
+                self._utterances.append(_Utterance(event.at_s))
+                if len(self._utterances) == 1:
+                    self._anchor_s = self._decoded_s = event.at_s
+            else:
+                self._utterances[-1].end_s = event.at_s
+
+    def _wants_step(self) -> bool:
+        if not self._utterances:
+            return False
+        return (
+            self._utterances[0].end_s is not None
+            or self.heard_s - self._decoded_s >= self._settings.interval_s - 1 / SAMPLE_RATE_HZ
+        )
+
+    def _next_window(self) -> _Window:
+        utterance = self._utterances[0]
+        whole_s = self.heard_s if utterance.end_s is None else utterance.end_s
+        end_s = min(whole_s, self._anchor_s + MAX_WINDOW_S)
+        closing = utterance.end_s is not None and end_s == whole_s
+        return _Window(self._buffer.between(self._anchor_s, end_s), self._anchor_s, end_s, closing)
+
+    def _decode(self, window: _Window) -> list[Result]:
+        began = time.perf_counter()
+        language = self._language or self._detect(window)
+        decoded = self._decoder.decode_window(
+            window.samples,
+            start_s=window.start_s,
+            language=language,
+            prompt=self._prompt_before(window.start_s),
+            beam_size=self._settings.settle_beam_size if window.closing else self._settings.beam_size,
+            thorough=window.closing,
+        )
+        self._count(window, decoded, time.perf_counter() - began)
+        hypothesis = decoded.hypothesis
+        tail = _following(self._window_words, hypothesis)
+        results = self._close(tail, hypothesis) if window.closing else self._advance(tail, hypothesis)
+        with self._lock:
+            self._decoded_s = window.end_s
+            self._buffer.drop_before(self._anchor_s)
+        return results
+
+    def _advance(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> list[Result]:
+        self._tails.append(tail)
+        count = (
+            self._settings.policy.committable(tuple(self._tails), hypothesis.end_s) if self._language else 0
+        )
+        if hypothesis.end_s - hypothesis.start_s >= MAX_WINDOW_S:
+            count = len(tail)
+        self._commit(tail[:count])
+        self._tails = deque((words[count:] for words in self._tails), self._tails.maxlen)
+        results = self._close_sentences(hypothesis)
+        self._cut_window(hypothesis.end_s)
+        return results + self._show(tail[count:], hypothesis.end_s)
+
+    def _close(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> list[Result]:
+        self._commit(tail)
+        results: list[Result] = []
+        if self._committed:
+            results = [self._final(len(self._committed), hypothesis)]
+        elif self._shown:
+            results = self._show((), hypothesis.end_s)
+        self._tails.clear()
+        with self._lock:
+            self._window_words = []
+            self._utterances.popleft()
+            if self._utterances:
+                self._anchor_s = self._decoded_s = self._utterances[0].start_s
+            else:
+                self._anchor_s = hypothesis.end_s
+        return results
+
+    def _commit(self, words: tuple[Word, ...]) -> None:
+        self._committed += words
+        with self._lock:
+            self._window_words += words
+
+    def _close_sentences(self, hypothesis: Hypothesis) -> list[Result]:
+        if not self._committed:
+            return []
+        count = sentence_end(self._committed)
+        if (
+            not count
+            and self._committed[-1].end_s - self._committed[0].start_s > self._settings.max_segment_s
+        ):
+            count = len(self._committed)
+        return [self._final(count, hypothesis)] if count else []
+
+    def _final(self, count: int, hypothesis: Hypothesis) -> Final:
+        words = tuple(self._committed[:count])
+        del self._committed[:count]
+        final = Final(self._segment, words, hypothesis.end_s, hypothesis.language)
+        self._segment += 1
+        self._revision, self._shown = 0, ()
+        self._text_before += "".join(word.text for word in words)
+        self._text_before = self._text_before[-2000:]
+        return final
+
+    def _show(self, tail: tuple[Word, ...], end_s: float) -> list[Result]:
+        words = (*self._committed, *tail)
+        if not words and not self._shown:
+            return []
+        partial = Partial(self._segment, self._revision, words, len(self._committed), end_s)
+        self._revision += 1
+        self._shown = words
+        return [partial]
+
+    def _cut_window(self, end_s: float) -> None:
+        if end_s - self._anchor_s <= self._settings.max_window_s:
+            return
+        at_s = cut(self._window_words, before_s=end_s - self._settings.keep_s)
+        if at_s is None or at_s <= self._anchor_s:
+            return
+        with self._lock:
+            self._anchor_s = at_s
+            self._window_words = [word for word in self._window_words if word.start_s >= at_s - 0.02]
+
+    def _prompt_before(self, start_s: float) -> str:
+        """What the user gave, and the committed text that ends where the window begins."""
+        if not self._settings.context_chars:
+            return self._prompt
+        before = self._text_before + "".join(word.text for word in self._committed)
+        inside = "".join(word.text for word in self._window_words)
+        if inside and before.endswith(inside):
+            before = before[: -len(inside)]
+        before = before[-self._settings.context_chars :].partition(" ")[2] if before else ""
+        return f"{self._prompt} {before}".strip()
+
+    def _detect(self, window: _Window) -> str:
+        """The most likely language by all windows so far; settled once there was enough speech."""
+        for code, probability in self._decoder.language_probabilities(window.samples).items():
+            self._language_evidence[code] = self._language_evidence.get(code, 0.0) + math.log(
+                probability + 1e-6
+            )
+        best = max(self._language_evidence, key=lambda code: self._language_evidence[code])
+        if window.end_s - window.start_s >= self._settings.language_after_s:
+            self._language = best
+            _log.info("language settled: %s after %.1f s", best, window.end_s - window.start_s)
+        return best
+
+    def _count(self, window: _Window, decoded: WindowDecode, busy_s: float) -> None:
+        s = self._statistics
+        self._statistics = RecognizerStatistics(
+            decodes=s.decodes + 1,
+            settling_decodes=s.settling_decodes + window.closing,
+            fallbacks=s.fallbacks + decoded.fell_back,
+            loops=s.loops + decoded.looped,
+            bounded=s.bounded + decoded.bounded,
+            tokens=s.tokens + decoded.tokens,
+            decoded_s=s.decoded_s + window.end_s - window.start_s,
+            speech_s=s.speech_s + window.end_s - max(window.start_s, self._decoded_s),
+            busy_s=s.busy_s + busy_s,
+        )
+
+
+def _following(committed: list[Word], hypothesis: Hypothesis) -> tuple[Word, ...]:
+    """The words after the committed ones; their times never run back behind those."""
+    earliest_s = committed[-1].end_s if committed else hypothesis.start_s
+    words = []
+    for word in hypothesis.words[continuation(committed, hypothesis.words) :]:
+        start_s = min(max(word.start_s, earliest_s), hypothesis.end_s)
+        end_s = min(max(word.end_s, start_s), hypothesis.end_s)
+        words.append(replace(word, start_s=start_s, end_s=end_s))
+        earliest_s = start_s
+    return tuple(words)

@@ -1,0 +1,379 @@
+"""Whisper on short windows; the only module that touches a loaded model.
+
+Every window of a plain Whisper is padded to 30 s, whatever it holds. On CPUs the encoder is given the window itself
+here, six to ten times cheaper. Left like that the decoder often fails to stop, because it was trained to find quiet
+after the speech; three things mend it: about 1 s of zeros after the samples, the encoding of pure silence
+appended to the encoder's output, and a bound on the tokens with a guard against loops. On a GPU the full window costs
+next to nothing and is used as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+from typing import Final as Constant
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import merge_punctuations
+from numpy.typing import NDArray
+
+from rtstt_lab.errors import ModelNotFoundError, RecognitionError
+from rtstt_lab.recognition.models import LocalModel, check_language
+from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Samples, Word
+
+_log: Constant = logging.getLogger(__name__)
+
+MAX_WINDOW_S: Constant = 29.0
+"""The longest window: 30 s is what the encoder has positions for, less the second of zeros."""
+
+_PAD_SAMPLES: Constant = SAMPLE_RATE_HZ
+_ENCODER_FRAMES: Constant = 3000
+_POSITIONS: Constant = _ENCODER_FRAMES // 2
+_POSITIONS_PER_S: Constant = 50
+_MAX_PROMPT_TOKENS: Constant = 223  # half of the decoder's context, less the start-of-previous token
+_PREPENDED: Constant = "\"'“¿([{-"
+_APPENDED: Constant = "\"'.。,，!！?？:：”)]}、"
+_LONGEST_LOOP: Constant = 24
+_UNSURE_LOG_PROBABILITY: Constant = -1.0
+_LOOPING_COMPRESSION: Constant = 2.4
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderOptions:
+    """How a model is loaded.
+
+    Attributes:
+        device: ``auto`` (CUDA when there is one), ``cpu`` or ``cuda``.
+        compute_type: ``auto`` (int8 on CPUs, float16 on CUDA where it is supported), or any type of CTranslate2.
+        threads: of one decode. On short windows a second thread saves next to nothing.
+        workers: decodes that may run at once, one a session.
+        tail_positions: how much encoded silence follows a short window (20 ms each).
+    """
+
+    device: str = "auto"
+    compute_type: str = "auto"
+    threads: int = 1
+    workers: int = 2
+    tail_positions: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDecode:
+    """A hypothesis and what it took to get it.
+
+    Attributes:
+        hypothesis: what the window says.
+        tokens: decoded, all attempts together.
+        fell_back: the short window was not to be trusted and the padded one was decoded.
+        looped: a repetition was cut off.
+        bounded: the bound on the tokens was met.
+    """
+
+    hypothesis: Hypothesis
+    tokens: int
+    fell_back: bool
+    looped: bool
+    bounded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    tokens: list[int]
+    average_log_probability: float
+    no_speech_probability: float
+    looped: bool
+    bounded: bool
+    decoded: int
+
+
+class WhisperDecoder:
+    """One loaded model. Safe to share: every call is independent, and `DecoderOptions.workers` of them run at once."""
+
+    def __init__(self, model: LocalModel, whisper: WhisperModel, options: DecoderOptions) -> None:
+        self._local = model
+        self._whisper = whisper
+        self._model = whisper.model
+        self._options = options
+        self._short_windows = self._model.device == "cpu"
+        self._tokenizer = lru_cache(maxsize=None)(self._make_tokenizer)
+
+    @classmethod
+    def load(cls, model: LocalModel, options: DecoderOptions | None = None) -> WhisperDecoder:
+        """Loads the weights; takes about a second for ``base``.
+
+        Raises:
+            ModelNotFoundError: the folder holds no model that CTranslate2 can load so.
+        """
+        options = options or DecoderOptions()
+        device, compute_type = _placement(options)
+        try:
+            whisper = WhisperModel(
+                os.fspath(model.path),
+                device=device,
+                compute_type=compute_type,
+                cpu_threads=options.threads,
+                num_workers=options.workers,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelNotFoundError(
+                "model_load", name=model.name, device=device, compute_type=compute_type, reason=error
+            ) from error
+        return cls(model, whisper, options)
+
+    @property
+    def model(self) -> LocalModel:
+        """The weights in use."""
+        return self._local
+
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return str(self._model.device)
+
+    @property
+    def compute_type(self) -> str:
+        """As CTranslate2 resolved it, e.g. ``int8_float32``."""
+        return str(self._model.compute_type)
+
+    def warm_up(self) -> None:
+        """Runs every stage once, so that the first session pays for no lazy start."""
+        noise = np.random.default_rng(0).normal(0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
+        self._align(
+            _Text(self._encode_text(" one two", "en"), 0, 0, False, False, 0), self._encode(noise), "en", 2.0
+        )
+        self.decode(noise, start_s=0.0, language="en")
+
+    def language_probabilities(self, samples: Samples) -> dict[str, float]:
+        """How likely each language is; English alone for an English-only model.
+
+        Args:
+            samples: shape ``(n,)``, speech; under a second says little.
+        """
+        if self._local.english_only:
+            return {"en": 1.0}
+        (found,) = self._model.detect_language(self._encode(samples[: int(MAX_WINDOW_S * SAMPLE_RATE_HZ)]))
+        return {token.strip("<|>"): float(probability) for token, probability in found}
+
+    def decode(
+        self,
+        samples: Samples,
+        *,
+        start_s: float,
+        language: str | None,
+        prompt: str = "",
+        beam_size: int = 1,
+        thorough: bool = False,
+    ) -> Hypothesis:
+        """Recognises one window; see `decode_window`."""
+        return self.decode_window(
+            samples, start_s=start_s, language=language, prompt=prompt, beam_size=beam_size, thorough=thorough
+        ).hypothesis
+
+    def decode_window(
+        self,
+        samples: Samples,
+        *,
+        start_s: float,
+        language: str | None,
+        prompt: str = "",
+        beam_size: int = 1,
+        thorough: bool = False,
+    ) -> WindowDecode:
+        """Recognises one window and says what it took.
+
+        Args:
+            samples: shape ``(n,)``, at most `MAX_WINDOW_S` long.
+            start_s: time of the first sample on the session's audio clock.
+            language: ISO 639-1 code; ``None`` takes the most likely one.
+            prompt: text that came before, or names that are expected; goes before the start of the transcript.
+            beam_size: 1 decodes greedily.
+            thorough: decode once more, padded to 30 s and without prompt, when the result is not to be trusted.
+
+        Raises:
+            RecognitionError: the model failed.
+        """
+        duration_s = len(samples) / SAMPLE_RATE_HZ
+        if duration_s > MAX_WINDOW_S:
+            raise ValueError(f"a window of {duration_s:.1f} s is longer than {MAX_WINDOW_S} s")
+        language = language or max((p := self.language_probabilities(samples)), key=lambda code: p[code])
+        try:
+            encoded = self._encode(samples)
+            text = self._generate(encoded, language, prompt, beam_size, duration_s)
+            decoded, fell_back = text.decoded, False
+            if thorough and self._short_windows and self._dubious(text, language):
+                encoded = self._encode(samples, padded=True)
+                text = self._generate(encoded, language, "", beam_size, duration_s)
+                decoded, fell_back = decoded + text.decoded, True
+            words = self._align(text, encoded, language, duration_s)
+        except RuntimeError as error:
+            raise RecognitionError("recognition_failed", start_s=start_s, reason=error) from error
+        end_s = start_s + duration_s
+        hypothesis = Hypothesis(
+            words=tuple(
+                Word(word["word"], start_s + word["start"], start_s + word["end"], float(word["probability"]))
+                for word in words
+            ),
+            start_s=start_s,
+            end_s=end_s,
+            language=language,
+            average_log_probability=text.average_log_probability,
+            compression_ratio=compression_ratio("".join(word["word"] for word in words)),
+            no_speech_probability=text.no_speech_probability,
+        )
+        return WindowDecode(hypothesis, decoded, fell_back, text.looped, text.bounded)
+
+    def transcribe_offline(
+        self, samples: Samples, *, language: str | None = None, prompt: str | None = None, beam_size: int = 5
+    ) -> list[Final]:
+        """Plain faster-whisper over a whole recording: what streaming is compared with.
+
+        Args:
+            samples: shape ``(n,)``, any length.
+            language: ISO 639-1 code; ``None`` detects it.
+            prompt: text that is put before the first window.
+            beam_size: faster-whisper's default is 5.
+
+        Returns:
+            One `Final` a segment of faster-whisper, word times included.
+
+        Raises:
+            LanguageError: the model doesn't know the language.
+        """
+        check_language(self._local, language)
+        segments, info = self._whisper.transcribe(
+            samples, language=language, initial_prompt=prompt, beam_size=beam_size, word_timestamps=True
+        )
+        heard_s = len(samples) / SAMPLE_RATE_HZ
+        spoken = [
+            [Word(w.word, float(w.start), float(w.end), float(w.probability)) for w in segment.words or ()]
+            for segment in segments
+        ]
+        return [
+            Final(number, tuple(words), heard_s, info.language)
+            for number, words in enumerate(filter(None, spoken))
+        ]
+
+    def _make_tokenizer(self, language: str) -> Tokenizer:
+        return Tokenizer(
+            self._whisper.hf_tokenizer, not self._local.english_only, task="transcribe", language=language
+        )
+
+    def _encode_text(self, text: str, language: str) -> list[int]:
+        return list(self._tokenizer(language).encode(text))
+
+    @cached_property
+    def _silence(self) -> NDArray[np.float32]:
+        """The encoding of 30 s of zeros, shape (1, 1500, d): kept for as long as the model."""
+        zeros = np.zeros(_ENCODER_FRAMES * 160, np.float32)
+        return np.array(self._run_encoder(self._features(zeros, _ENCODER_FRAMES)))
+
+    def _features(self, samples: Samples, frames: int) -> NDArray[np.float32]:
+        features: NDArray[np.float32] = self._whisper.feature_extractor(samples)
+        return features[:, :frames]
+
+    def _run_encoder(self, features: NDArray[np.float32]) -> Any:
+        return self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None])))
+
+    def _encode(self, samples: Samples, *, padded: bool = False) -> Any:
+        if padded or not self._short_windows:
+            whole = np.zeros(_ENCODER_FRAMES * 160, np.float32)
+            whole[: len(samples)] = samples
+            return self._run_encoder(self._features(whole, _ENCODER_FRAMES))
+        window = np.concatenate((samples, np.zeros(_PAD_SAMPLES, np.float32)))
+        frames = min(len(window) // 320 * 2, _ENCODER_FRAMES)
+        encoded = np.array(self._run_encoder(self._features(window, frames)))
+        positions = encoded.shape[1]
+        tail = self._silence[:, positions : min(positions + self._options.tail_positions, _POSITIONS)]
+        return ctranslate2.StorageView.from_array(np.concatenate((encoded, tail), axis=1))
+
+    def _generate(self, encoded: Any, language: str, prompt: str, beam_size: int, duration_s: float) -> _Text:
+        tokenizer = self._tokenizer(language)
+        sequence = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        if prompt.strip():
+            before = tokenizer.encode(" " + prompt.strip())[-_MAX_PROMPT_TOKENS:]
+            sequence = [tokenizer.sot_prev, *before, *sequence]
+        bound = token_bound(duration_s, language)
+        (result,) = self._model.generate(
+            encoded,
+            [sequence],
+            beam_size=beam_size,
+            # CTranslate2 allows min(max_length / 2, max_length - prompt) tokens.
+            max_length=bound + max(bound, len(sequence)),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        tokens = list(result.sequences_ids[0])
+        kept = without_loop(tokens)
+        return _Text(
+            kept,
+            float(result.scores[0]),
+            float(result.no_speech_prob),
+            len(kept) < len(tokens),
+            len(tokens) >= bound,
+            len(tokens),
+        )
+
+    def _dubious(self, text: _Text, language: str) -> bool:
+        return (
+            text.looped
+            or text.average_log_probability < _UNSURE_LOG_PROBABILITY
+            or compression_ratio(self._tokenizer(language).decode(text.tokens)) > _LOOPING_COMPRESSION
+        )
+
+    def _align(self, text: _Text, encoded: Any, language: str, duration_s: float) -> list[dict[str, Any]]:
+        tokenizer = self._tokenizer(language)
+        tokens = [token for token in text.tokens if token < tokenizer.eot]
+        if not tokens:
+            return []
+        frames = max(2, round(duration_s * 2 * _POSITIONS_PER_S))
+        (words,) = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)
+        merge_punctuations(words, _PREPENDED, _APPENDED)
+        return [word for word in words if word["word"].strip()]
+
+
+def token_bound(duration_s: float, language: str) -> int:  # noqa: ARG001 - measured per language
+    """The most tokens that speech of this length is given."""
+    return int(9 * duration_s) + 10
+
+
+def without_loop(tokens: Sequence[int]) -> list[int]:
+    """Cuts a text off where it starts to go round: after the first occurrence of what is then repeated.
+
+    A loop is a run of n tokens that follows itself at least three times and over at least eight tokens, for
+    any n up to 24; so "no, no, no" is speech, and a sentence said four times over is not.
+    """
+    for start in range(len(tokens)):
+        for length in range(1, min(_LONGEST_LOOP, (len(tokens) - start) // 3) + 1):
+            pattern = tokens[start : start + length]
+            times = 1
+            while tokens[start + times * length : start + (times + 1) * length] == pattern:
+                times += 1
+            if times >= 3 and times * length >= 8:
+                return list(tokens[: start + length])
+    return list(tokens)
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of the text ÷ bytes of its zlib compression, as Whisper computes it; 0 for no text."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
+
+
+def _placement(options: DecoderOptions) -> tuple[str, str]:
+    device = options.device
+    if device == "auto":
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    compute_type = options.compute_type
+    if compute_type == "auto":
+        compute_type = "int8"
+        if device == "cuda" and "float16" in ctranslate2.get_supported_compute_types("cuda"):
+            compute_type = "float16"
+    return device, compute_type
