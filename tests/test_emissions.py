@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,7 +104,7 @@ sequences = st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 5)), max_size
 def test_matching_pairs_are_equal_near_and_in_order(left: list[Word], right: list[Word]) -> None:
     """Whatever is paired is the same word, at its place, once; and a sequence pairs with itself wholly."""
     pairs = match_in_time(left, right)
-    for (i, j), (k, m) in zip(pairs, pairs[1:], strict=False):
+    for (i, j), (k, m) in pairwise(pairs):
         assert i < k
         assert j < m
     assert all(

@@ -75,18 +75,30 @@ def bootstrap(
         resamples: how many draws.
         level: of the interval.
     """
+    (estimate,) = _bootstrap(sample, lambda x: np.array([statistic(x)]), rng, resamples, level)
+    return estimate
+
+
+def _bootstrap(
+    sample: Sequence[NDArray[np.float64]],
+    statistics: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> list[Estimate]:
+    """Several statistics over the same draws."""
     n = len(sample)
-    value = statistic(np.concatenate(sample)) if n else math.nan
+    values = statistics(np.concatenate(sample) if n else np.array([]))
     if n < 2:
-        return Estimate(value, math.nan, math.nan, n)
-    draws = np.array(
-        [statistic(np.concatenate([sample[i] for i in rng.integers(0, n, n)])) for _ in range(resamples)]
-    )
-    draws = draws[~np.isnan(draws)]
-    if not draws.size:
-        return Estimate(value, math.nan, math.nan, n)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high), n)
+        return [Estimate(float(value), math.nan, math.nan, n) for value in values]
+    drawn = rng.integers(0, n, (resamples, n))
+    draws = np.array([statistics(np.concatenate([sample[i] for i in row])) for row in drawn])
+    estimates = []
+    for value, column in zip(values, draws.T, strict=True):
+        known = column[~np.isnan(column)]
+        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]) if known.size else (math.nan,) * 2
+        estimates.append(Estimate(float(value), float(low), float(high), n))
+    return estimates
 
 
 def describe(
@@ -110,17 +122,15 @@ def describe(
     groups = [data[there & (names == name)] for name in np.unique(names)]
     groups = [group for group in groups if group.size]
 
-    def estimate(statistic: Callable[[NDArray[np.float64]], float]) -> Estimate:
-        return bootstrap(groups, statistic, rng)
-
+    mean, p50, p95, p99 = _bootstrap(groups, _figures, rng)
     return Distribution(
         n=int(there.sum()),
         missing=int((~there).sum()),
         utterances=len(groups),
-        mean=estimate(_mean),
-        p50=estimate(lambda x: _quantile(x, 0.5)),
-        p95=estimate(lambda x: _quantile(x, 0.95)),
-        p99=estimate(lambda x: _quantile(x, 0.99)),
+        mean=mean,
+        p50=p50,
+        p95=p95,
+        p99=p99,
         awareness=awareness,
     )
 
@@ -130,9 +140,7 @@ def _codes(names: Sequence[object]) -> NDArray[np.int64]:
     return np.array([seen.setdefault(name, len(seen)) for name in names], np.int64)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else math.nan
-
-
-def _quantile(values: NDArray[np.float64], q: float) -> float:
-    return float(np.quantile(values, q)) if values.size else math.nan
+def _figures(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not values.size:
+        return np.full(4, math.nan)
+    return np.concatenate([[values.mean()], np.quantile(values, [0.5, 0.95, 0.99])])

@@ -149,9 +149,9 @@ def paired_difference(ours: Sequence[Errors], theirs: Sequence[Errors], rng: np.
 
 
 def _pooled(edits: NDArray[np.float64]) -> float:
-    return float(edits[:, 0].sum() / edits[:, 3].sum()) if edits[:, 3].sum() else float("nan")
+    return float(edits[:, 0].sum() / edits[:, 3].sum()) if edits.size else float("nan")
 
 
 def _difference(edits: NDArray[np.float64]) -> float:
-    a, n, b, m = edits.sum(axis=0)
+    a, n, b, m = edits.sum(axis=0) if edits.size else np.zeros(4)
     return float(a / n - b / m) if n and m else float("nan")
