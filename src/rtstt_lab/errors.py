@@ -142,6 +142,10 @@ class AuthenticationError(ServiceError):
     """A token that is missing, wrong or no longer valid."""
 
 
+class OriginError(AuthenticationError):
+    """A web page from an origin that was not allowed."""
+
+
 class SessionNotFoundError(ServiceError):
     """A session id that is no UUID, or that nobody here knows."""
 
