@@ -1,7 +1,7 @@
 """What the two sessions tell those who drive them: frozen, and JSON-able by `as_json`.
 
-An adapter drains ``events()`` after every call and acts on `OpenLink` and `CloseLink`; the rest is for people, recorders and
-the engine.
+An adapter drains ``events()`` after every call and acts on `OpenLink` and `CloseLink`; the rest is for people,
+recorders and the engine.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ControlAction: TypeAlias = Literal["start", "pause", "resume", "stop", "flush"]
 LossReason: TypeAlias = Literal[
     "too_large", "buffer_full", "not_received", "unreadable", "given_up", "session_over"
 ]
-"""Why a chunk is lost: over the limit; no room at the client; never arrived in time; a stream or format that cannot be read;
-the client has it no more; captured after the session was over."""
+"""Why a chunk is lost: over the limit; no room at the client; never arrived in time; a stream or format that
+cannot be read; the client has it no more; captured after the session was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class CloseLink:
     link: int = 0
 
 
-# --- of ClientSession --------------------------------------------------------------------------------------------
+# --- of ClientSession ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +112,16 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """The server answered for the first time on this link.
+class Resumed:
+    """The server answered again, after the link had been lost.
 
     Attributes:
         attempt: number of the link, as in `OpenLink`.
-        resumed: whether this client had been connected before.
-        outage_s: since the link before was lost (or since `connect`).
+        outage_s: since the link before was lost.
         next_seq: the chunk that the server wants first.
     """
 
     attempt: int
-    resumed: bool
     outage_s: float
     next_seq: int
 
@@ -175,17 +173,17 @@ ClientEvent: TypeAlias = (
     | MetricsReceived
     | ErrorReceived
     | Completed
-    | Opened
+    | Resumed
     | ChunksLost
     | AlertRaised
     | AlertCleared
 )
 
-# --- of ServerSession --------------------------------------------------------------------------------------------
+# --- of ServerSession ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class ClientOpened:
+class Opened:
     """A client proved who it is and was answered; it is the session's one client now.
 
     Attributes:
@@ -262,7 +260,7 @@ class Acknowledged:
 
 ServerEvent: TypeAlias = (
     CloseLink
-    | ClientOpened
+    | Opened
     | ClientLost
     | HelloRejected
     | ChunkAccepted
