@@ -1,0 +1,315 @@
+"""Chunks as a recorder cuts them, into samples on one audio clock; only here do holes become silence.
+
+Raw PCM is exact by its sample count. Containers (WebM, Ogg, fragmented MP4) are not aligned to chunks: their
+audio comes out late, damage may end a decoder without a word, and only their presentation times tell how long
+a hole was.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+
+from rtstt_lab.audio.containers import header_may_begin, header_point, restart_point
+from rtstt_lab.audio.reader import Block, ContainerReader
+from rtstt_lab.errors import AudioDecodeError
+from rtstt_lab.types import SAMPLE_RATE_HZ, AudioFormat, Samples
+
+_GAP_S: Final = {"webm": 0.05, "ogg": 0.01, "mp4": 0.01}
+"""A smaller step between packets is jitter: WebM's times are those of capture, in whole milliseconds."""
+_ANEW_S: Final = 0.5
+"""A step back as large as this is a recording that begins anew; a smaller one is audio that came twice."""
+_CAPTURE_SLACK_S: Final = 1.0
+_PATIENCE_CHUNKS: Final = 3
+_MAX_HEADER_BYTES: Final = 1 << 20
+_HOPELESS_BYTES: Final = 1 << 18
+"""So much without any audio coming out is no recording."""
+
+
+class StreamDecoder:
+    """Decodes one stream of chunks: one recorder instance, one container header. To be closed.
+
+    Args:
+        format: what the chunks are made of.
+    """
+
+    def __init__(self, format: AudioFormat) -> None:  # noqa: A002 - the field's word
+        self._decoder: _Pcm | _Container = (
+            _Pcm() if format.container == "pcm" else _Container(format.container)
+        )
+
+    @property
+    def samples(self) -> int:
+        """How many samples came out so far, silence for holes included."""
+        return self._decoder.samples
+
+    @property
+    def consumed_bytes(self) -> int:
+        """Of all bytes fed: the audio of everything before this offset has come out."""
+        return self._decoder.consumed_bytes
+
+    @property
+    def restartable(self) -> bool:
+        """A fresh decoder with the container's header could take the stream up within the last chunk fed."""
+        return self._decoder.restartable
+
+    def feed(self, payload: bytes, *, captured_end_s: float | None = None) -> Samples:
+        """Decodes the next chunk.
+
+        Args:
+            payload: its bytes.
+            captured_end_s: when its audio ended, on the recorder's clock: no hole can be longer than the time
+                passed.
+
+        Returns:
+            The samples that came out, shape ``(n,)``, 16 kHz mono; possibly none, possibly some of earlier
+            chunks.
+
+        Raises:
+            AudioDecodeError: nothing can be decoded from this chunk on. The same chunk fed again is tried
+                with a fresh decoder; audio that had already come out is not repeated.
+        """
+        return self._decoder.feed(payload, captured_end_s)
+
+    def hole(self, duration_s: float) -> Samples:
+        """Stands in for a chunk that will never come.
+
+        Returns:
+            Its silence, shape ``(n,)``; of a container none yet: it is put where the next audio's time shows
+            the gap.
+        """
+        return self._decoder.hole(duration_s)
+
+    def finish(self) -> Samples:
+        """Ends the stream and returns what was still inside; more must not be fed."""
+        return self._decoder.finish()
+
+    def close(self) -> None:
+        """Frees the decoder and ends its thread; what was inside is dropped."""
+        self._decoder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def silence(duration_s: float) -> Samples:
+    """Zeros, shape ``(n,)``, of the nearest whole number of samples."""
+    return np.zeros(max(0, round(duration_s * SAMPLE_RATE_HZ)), np.float32)
+
+
+class _Pcm:
+    """Signed 16-bit little-endian, 16 kHz mono."""
+
+    restartable = True
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.consumed_bytes = 0
+        self._half = b""
+
+    def feed(self, payload: bytes, _captured_end_s: float | None) -> Samples:
+        data = self._half + payload
+        whole = len(data) & ~1
+        self._half = data[whole:]
+        self.consumed_bytes += len(payload)
+        self.samples += whole // 2
+        return np.frombuffer(data, "<i2", count=whole // 2).astype(np.float32) / np.float32(32768)
+
+    def hole(self, duration_s: float) -> Samples:
+        self._half = b""
+        gap = silence(duration_s)
+        self.samples += len(gap)
+        return gap
+
+    def finish(self) -> Samples:
+        return silence(0)
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class _Container:
+    """Keeps the header, a watch over the reader, and the time line."""
+
+    def __init__(self, container: str) -> None:
+        self.samples = 0
+        self.consumed_bytes = 0
+        self.restartable = False
+        self._container = container
+        self._reader: ContainerReader | None = None
+        self._reader_offset = 0
+        self._fed_bytes = 0
+        self._header = bytearray()
+        self._header_whole = False
+        self._kept = bytearray()
+        self._fruitless = 0
+        self._ready: list[Samples] = []
+        self._timeline = _Timeline(_GAP_S[container])
+
+    def feed(self, payload: bytes, captured_end_s: float | None) -> Samples:
+        self._timeline.bound(captured_end_s, self.samples)
+        self.restartable = self._fed_bytes == 0 or restart_point(self._container, payload) is not None
+        if not self._header_whole:
+            self._begin(payload, self._fed_bytes)
+        elif self._reader is None:
+            self._reopen(payload, self._fed_bytes)
+        else:
+            self._place(self._reader.push(payload))
+            self._watch(payload)
+        if self._reader and self._reader.ended:
+            reason = self._reader.failure
+            self._stop_reader()
+            raise AudioDecodeError("audio_payload", reason=str(reason or "ended")[:120])
+        if self._reader is None and (self._header_whole or not self._header):
+            raise AudioDecodeError("audio_payload", reason="no header")
+        self._fed_bytes += len(payload)
+        return self._take()
+
+    def hole(self, duration_s: float) -> Samples:
+        self._timeline.owed_s += duration_s
+        return silence(0)
+
+    def finish(self) -> Samples:
+        if self._reader:
+            self._place(self._reader.close())
+            self._reader = None
+        self._emit(silence(self._timeline.owed_s))
+        self._timeline.owed_s = 0.0
+        self.consumed_bytes = self._fed_bytes
+        return self._take()
+
+    def close(self) -> None:
+        self._stop_reader()
+        self._ready.clear()
+        self._kept.clear()
+
+    def _begin(self, data: bytes, data_offset: int) -> None:
+        """Opens when the header is whole: libavformat parses MP4's with small steps back."""
+        self._header += data
+        if not header_may_begin(self._container, self._header) or len(self._header) > _MAX_HEADER_BYTES:
+            self._header.clear()
+            return
+        end = restart_point(self._container, self._header)
+        if end is not None:
+            first_audio = bytes(self._header[end:])
+            del self._header[end:]
+            self._header_whole = True
+            self._open(first_audio, data_offset + len(data) - len(first_audio))
+
+    def _watch(self, payload: bytes) -> None:
+        """Damage can silence a demuxer for good: three chunks without audio, though there was some."""
+        if self._fruitless == 0:
+            self._kept.clear()
+            return
+        self._kept += payload
+        if len(self._kept) > _HOPELESS_BYTES:
+            self._stop_reader()
+            return
+        start = restart_point(self._container, self._kept)
+        if self._fruitless < _PATIENCE_CHUNKS or start is None:
+            return
+        # A page or fragment may be longer than three chunks; a healthy demuxer has given its audio when the
+        # next begins.
+        if restart_point(self._container, self._kept, start + 1) is not None:
+            self._reopen(bytes(self._kept), self._fed_bytes + len(payload) - len(self._kept))
+
+    def _reopen(self, data: bytes, data_offset: int) -> None:
+        """A fresh reader: from a new header in ``data``, or with the known one from a place to start."""
+        self._stop_reader()
+        self._kept.clear()
+        anew = header_point(self._container, data)
+        if anew is not None:
+            self._header.clear()
+            self._header_whole = False
+            self._timeline.reopened(same_clock=False)
+            self._begin(data[anew:], data_offset + anew)
+            return
+        start = restart_point(self._container, data)
+        if start is not None:
+            self._timeline.reopened(same_clock=True)
+            self._open(data[start:], data_offset + start)
+
+    def _open(self, audio: bytes, audio_offset: int) -> None:
+        self._reader = ContainerReader(self._container)
+        self._reader_offset = audio_offset - len(self._header)
+        self._place(self._reader.push(self._header + audio))
+
+    def _stop_reader(self) -> None:
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+    def _place(self, blocks: list[Block]) -> None:
+        self._fruitless = 0 if blocks else self._fruitless + 1
+        for block in blocks:
+            gap_s = self._timeline.gap_before(block, self.samples)
+            if gap_s is not None:
+                self._emit(silence(gap_s))
+                self._emit(block.samples[round(max(0.0, -gap_s) * SAMPLE_RATE_HZ) :])
+        if blocks:
+            consumed = self._reader_offset + blocks[-1].end_byte
+            self.consumed_bytes = max(self.consumed_bytes, consumed)
+
+    def _emit(self, samples: Samples) -> None:
+        self.samples += len(samples)
+        self._ready.append(samples)
+
+    def _take(self) -> Samples:
+        ready, self._ready = self._ready, []
+        return np.concatenate(ready) if ready else silence(0)
+
+
+class _Timeline:
+    """Compares each block's time with the end of the last, and says how much silence belongs between."""
+
+    def __init__(self, least_gap_s: float) -> None:
+        self.owed_s = 0.0
+        self._least_gap_s = least_gap_s
+        self._next_s: float | None = None
+        self._repeats = False
+        self._captured: tuple[float, int] | None = None
+        self._allowed_until = 0
+
+    def bound(self, captured_end_s: float | None, samples: int) -> None:
+        """Takes note of the recorder's clock: the samples can't outrun it by more than a second."""
+        if captured_end_s is None:
+            return
+        if self._captured is None:
+            self._captured = captured_end_s, samples
+        first_s, at_sample = self._captured
+        elapsed_s = captured_end_s - first_s + _CAPTURE_SLACK_S
+        self._allowed_until = at_sample + round(elapsed_s * SAMPLE_RATE_HZ)
+
+    def reopened(self, *, same_clock: bool) -> None:
+        """A fresh reader begins; on the same container clock it may repeat what has already come out."""
+        self._repeats = same_clock
+        if not same_clock:
+            self._next_s = None
+
+    def gap_before(self, block: Block, samples: int) -> float | None:
+        """Silence in seconds before this block, or minus what of it has come out; ``None`` if all of it has."""
+        if block.start_s is None:
+            return 0.0
+        end_s, expected_s = block.start_s + block.duration_s, self._next_s
+        if self._repeats and expected_s is not None and end_s <= expected_s + self._least_gap_s / 2:
+            return None
+        self._repeats = False
+        self._next_s = end_s
+        step_s = 0.0 if expected_s is None else block.start_s - expected_s
+        begins_anew = expected_s is None or step_s < -_ANEW_S
+        if not begins_anew and step_s <= self._least_gap_s:
+            return step_s if step_s < -self._least_gap_s else 0.0
+        gap_s = self.owed_s if begins_anew else min(step_s, self._longest_s(samples))
+        self.owed_s = 0.0
+        return gap_s
+
+    def _longest_s(self, samples: int) -> float:
+        by_clock_s = (self._allowed_until - samples) / SAMPLE_RATE_HZ if self._captured else float("inf")
+        return max(self.owed_s + _CAPTURE_SLACK_S, by_clock_s)
