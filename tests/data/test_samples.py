@@ -55,7 +55,7 @@ def test_the_text_is_the_reference_and_holds_no_digits(recording: Recording) -> 
 @pytest.mark.requirement("M1")
 @pytest.mark.parametrize("recording", WORDS, ids=lambda recording: recording.id)
 def test_the_words_times_are_true(recording: Recording) -> None:
-    """Each word begins and ends within 20 ms of its table's times, each 1.5 s after the last, between zeros."""
+    """Each word begins and ends within 20 ms of its table's times, 1.5 s after the last, between zeros."""
     timings, samples = timings_of(recording), load_audio(recording)
     assert len(timings) == 12
     for timing in timings:
