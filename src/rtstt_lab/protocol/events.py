@@ -15,7 +15,7 @@ from rtstt_lab.protocol import messages
 from rtstt_lab.protocol.lifecycle import Link, Mode, Phase, Shown
 from rtstt_lab.types import AudioFormat
 
-ControlAction: TypeAlias = Literal["start", "pause", "resume", "stop", "flush"]
+AlertName: TypeAlias = Literal["latency", "reconnections"]
 LossReason: TypeAlias = Literal[
     "too_large", "buffer_full", "not_received", "unreadable", "given_up", "session_over"
 ]
@@ -150,7 +150,7 @@ class AlertRaised:
         value: the figure behind it.
     """
 
-    name: Literal["latency", "reconnections"]
+    name: AlertName
     value: float
 
 
@@ -158,7 +158,7 @@ class AlertRaised:
 class AlertCleared:
     """It is over; fields as in `AlertRaised`."""
 
-    name: Literal["latency", "reconnections"]
+    name: AlertName
     value: float
 
 
@@ -245,7 +245,7 @@ class HoleDeclared:
 class ControlApplied:
     """A button took effect, in order with the chunks around it; the phase has changed already."""
 
-    action: ControlAction
+    action: messages.ControlAction
     n: int
     at_seq: int
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import binascii
 import struct
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from rtstt_lab.errors import ChecksumError, ChunkTooLargeError, MalformedFrameError
+from rtstt_lab.errors import ChecksumError, ChunkTooLargeError, MalformedFrameError, RtsttError
 
 PROTOCOL: Final = "rtstt.v1"
 MAX_CHUNK_BYTES: Final = 1_000_000
@@ -30,6 +30,7 @@ Sequence: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 ShortText: TypeAlias = Annotated[str, Meta(max_length=256)]
+ControlAction: TypeAlias = Literal["start", "pause", "resume", "stop", "flush"]
 Secret: TypeAlias = Annotated[str, Meta(max_length=512)]
 
 
@@ -44,7 +45,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 # --- client → server ---------------------------------------------------------------------------------------------
 
 
-class ClientHello(Message, tag="client:hello"):
+class ClientHello(Message, frozen=True, tag="client:hello"):
     """The first frame on every socket, within 5 s of its opening.
 
     Attributes:
@@ -64,7 +65,7 @@ class ClientHello(Message, tag="client:hello"):
     attempt: Count = 0
 
 
-class AudioHeader(Message, tag="client:audio_chunk"):
+class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
     """Header of a binary audio frame.
 
     Attributes:
@@ -90,13 +91,13 @@ class AudioHeader(Message, tag="client:audio_chunk"):
     lost: bool = False
 
 
-class AudioText(AudioHeader, tag="client:audio_chunk", kw_only=True):
+class AudioText(AudioHeader, frozen=True, tag="client:audio_chunk", kw_only=True):
     """The JSON form of an audio frame, for clients without binary frames: the payload as base64."""
 
     data: bytes
 
 
-class ClientControl(Message, tag="client:control"):
+class ClientControl(Message, frozen=True, tag="client:control"):
     """A button.
 
     Attributes:
@@ -105,12 +106,12 @@ class ClientControl(Message, tag="client:control"):
         at_seq: takes effect between the chunks at_seq − 1 and at_seq; for stop, last chunk + 1.
     """
 
-    action: Literal["start", "pause", "resume", "stop", "flush"]
+    action: ControlAction
     n: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     at_seq: Sequence
 
 
-class LatencyFigures(Item):
+class LatencyFigures(Item, frozen=True):
     """The client's view of latency (M1), over the chunks of speech so far."""
 
     n: Count
@@ -119,7 +120,7 @@ class LatencyFigures(Item):
     p95_ms: Milliseconds
 
 
-class ClientAck(Message, tag="client:ack"):
+class ClientAck(Message, frozen=True, tag="client:ack"):
     """What the client has applied.
 
     Attributes:
@@ -131,13 +132,13 @@ class ClientAck(Message, tag="client:ack"):
     latency: LatencyFigures | None = None
 
 
-class ClientPing(Message, tag="client:ping"):
+class ClientPing(Message, frozen=True, tag="client:ping"):
     """Is anybody there? Answered by `ServerPong` with the same ``sent_ms``."""
 
     sent_ms: Milliseconds
 
 
-class ClientPong(Message, tag="client:pong"):
+class ClientPong(Message, frozen=True, tag="client:pong"):
     """Answer to `ServerPing`, echoing its ``sent_ms``."""
 
     sent_ms: Milliseconds
@@ -148,7 +149,7 @@ ClientMessage: TypeAlias = ClientHello | AudioText | ClientControl | ClientAck |
 # --- server → client ---------------------------------------------------------------------------------------------
 
 
-class Limits(Item):
+class Limits(Item, frozen=True):
     """What a session may do; told before the first chunk."""
 
     max_chunk_bytes: Count = MAX_CHUNK_BYTES
@@ -158,7 +159,7 @@ class Limits(Item):
     credit_ms: Milliseconds = 120_000
 
 
-class Received(Item):
+class Received(Item, frozen=True):
     """The server's half of the ledger. ``accepted + lost`` is its ``next_seq``, always.
 
     Attributes:
@@ -174,7 +175,7 @@ class Received(Item):
     lost: Count = 0
 
 
-class Sync(Item):
+class Sync(Item, frozen=True):
     """Where the server stands; with it both sides continue from the same point after a (re)connection.
 
     Attributes:
@@ -204,7 +205,7 @@ class Sync(Item):
     audio_ms: Milliseconds = 0
 
 
-class SessionCreated(Message, tag="server:session_created"):
+class SessionCreated(Message, frozen=True, tag="server:session_created"):
     """Answer to the first hello of a client; a client that was answered before gets a resumed `Status`."""
 
     session_id: ShortText
@@ -215,7 +216,7 @@ class SessionCreated(Message, tag="server:session_created"):
     sync: Sync
 
 
-class ServerAck(Message, tag="server:ack"):
+class ServerAck(Message, frozen=True, tag="server:ack"):
     """Answer to every audio frame whose number can be read; also sent when marks or credit change without one.
 
     Attributes:
@@ -229,6 +230,7 @@ class ServerAck(Message, tag="server:ack"):
         received_ms: server's clock at receipt.
         sent_ms: server's clock at this answer.
         received: the server's half of the ledger after this frame.
+        controls: the highest control number applied.
     """
 
     seq: Sequence | None
@@ -241,9 +243,10 @@ class ServerAck(Message, tag="server:ack"):
     received_ms: Milliseconds = 0
     sent_ms: Milliseconds = 0
     received: Received = Received()
+    controls: Count = 0
 
 
-class WireWord(Item):
+class WireWord(Item, frozen=True):
     """A word; ``text`` keeps its leading space."""
 
     text: str
@@ -252,7 +255,7 @@ class WireWord(Item):
     probability: Probability
 
 
-class TranscriptionPartial(Message, tag="server:transcription_partial"):
+class TranscriptionPartial(Message, frozen=True, tag="server:transcription_partial"):
     """The present view of an open segment; replaces its earlier partial. Not numbered, not repeated on resume.
 
     Attributes:
@@ -268,7 +271,7 @@ class TranscriptionPartial(Message, tag="server:transcription_partial"):
     audio_end_ms: Milliseconds
 
 
-class TranscriptionFinal(Message, tag="server:transcription_final"):
+class TranscriptionFinal(Message, frozen=True, tag="server:transcription_final"):
     """A closed segment; immutable. Numbered: repeated on resume until the client has applied it."""
 
     segment: Count
@@ -280,7 +283,7 @@ class TranscriptionFinal(Message, tag="server:transcription_final"):
     event: Count
 
 
-class Alert(Item):
+class Alert(Item, frozen=True):
     """A condition that a person should see, switched on or off (A1–A3, E3).
 
     Attributes:
@@ -293,7 +296,7 @@ class Alert(Item):
     value: float = 0.0
 
 
-class Status(Message, tag="server:status"):
+class Status(Message, frozen=True, tag="server:status"):
     """A change that matters to a person.
 
     Attributes:
@@ -316,7 +319,7 @@ class Status(Message, tag="server:status"):
     event: Count = 0
 
 
-class AudioQuality(Item):
+class AudioQuality(Item, frozen=True):
     """Of the last second of audio (M3): dBFS, shares of samples, and whether there is any sound."""
 
     level_dbfs: float
@@ -326,7 +329,7 @@ class AudioQuality(Item):
     speech: bool
 
 
-class Metrics(Message, tag="server:metrics"):
+class Metrics(Message, frozen=True, tag="server:metrics"):
     """Once a second (M2, M3). CPU and memory are those of the server's process tree and of the host or container."""
 
     audio_s: float
@@ -347,7 +350,7 @@ class Metrics(Message, tag="server:metrics"):
     quality: AudioQuality | None = None
 
 
-class ServerError(Message, tag="server:error"):
+class ServerError(Message, frozen=True, tag="server:error"):
     """Something went wrong.
 
     Attributes:
@@ -371,7 +374,7 @@ class ServerError(Message, tag="server:error"):
     event: Count = 0
 
 
-class Summary(Item):
+class Summary(Item, frozen=True):
     """What became of a session."""
 
     duration_s: float
@@ -385,20 +388,20 @@ class Summary(Item):
     process_cpu_s: float = 0.0
 
 
-class SessionCompleted(Message, tag="server:session_completed"):
+class SessionCompleted(Message, frozen=True, tag="server:session_completed"):
     """The transcript is saved; the session is purged once this is acknowledged, or after the grace time."""
 
     summary: Summary
     event: Count
 
 
-class ServerPing(Message, tag="server:ping"):
+class ServerPing(Message, frozen=True, tag="server:ping"):
     """Is anybody there? Answered by `ClientPong` with the same ``sent_ms``."""
 
     sent_ms: Milliseconds
 
 
-class ServerPong(Message, tag="server:pong"):
+class ServerPong(Message, frozen=True, tag="server:pong"):
     """Answer to `ClientPing`, echoing its ``sent_ms``, with the server's clock."""
 
     sent_ms: Milliseconds
@@ -421,7 +424,7 @@ ServerMessage: TypeAlias = (
 # --- REST bodies -------------------------------------------------------------------------------------------------
 
 
-class CreateSession(Item, forbid_unknown_fields=True):
+class CreateSession(Item, frozen=True, forbid_unknown_fields=True):
     """Body of ``POST /api/streaming/sessions``."""
 
     model: ShortText | None = None
@@ -430,7 +433,7 @@ class CreateSession(Item, forbid_unknown_fields=True):
     metadata: dict[ShortText, ShortText] = {}
 
 
-class CreatedSession(Item):
+class CreatedSession(Item, frozen=True):
     """Its answer, 201."""
 
     session_id: ShortText
@@ -442,8 +445,8 @@ class CreatedSession(Item):
 
 # --- frames ------------------------------------------------------------------------------------------------------
 
-_client_decoder: Final = msgspec.json.Decoder(ClientMessage)
-_server_decoder: Final = msgspec.json.Decoder(ServerMessage)
+_client_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
+_server_decoder: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
 _header_decoder: Final = msgspec.json.Decoder(AudioHeader)
 _encoder: Final = msgspec.json.Encoder()
 _LENGTH: Final = struct.Struct("<I")
@@ -524,7 +527,36 @@ def check_payload(header: AudioHeader, payload: bytes, limit: int = MAX_CHUNK_BY
         raise ChecksumError("checksum", seq=header.seq)
 
 
-def _decode(decoder: msgspec.json.Decoder, frame: str | bytes):  # noqa: ANN202 - the decoder's own type
+def server_error(
+    error: RtsttError,
+    *,
+    retryable: bool = False,
+    fatal: bool = False,
+    seq: int | None = None,
+    event: int = 0,
+) -> ServerError:
+    """An exception of the house as the message that tells of it."""
+    plain = {
+        name: value if isinstance(value, str | int | float | None) else str(value)
+        for name, value in error.parameters.items()
+    }
+    retry_after_s = getattr(error, "retry_after_s", None)
+    return ServerError(
+        code=error.key,
+        message=str(error),
+        parameters=plain,
+        retryable=retryable,
+        fatal=fatal,
+        retry_after_ms=None if retry_after_s is None else round(retry_after_s * 1000),
+        seq=seq,
+        event=event,
+    )
+
+
+_Decoded = TypeVar("_Decoded")
+
+
+def _decode(decoder: msgspec.json.Decoder[_Decoded], frame: str | bytes) -> _Decoded:
     try:
         return decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

@@ -26,7 +26,6 @@ class HeldChunk:
     payload: bytes | None
     duration_ms: int
     captured_ms: int
-    mime: str | None
     crc32: int
     end_ms: int
 
@@ -85,7 +84,7 @@ class SendWindow:
         self._closed = False
 
     def append(
-        self, payload: bytes, *, duration_ms: int, captured_ms: int, stream: int, mime: str | None
+        self, payload: bytes, *, duration_ms: int, captured_ms: int, stream: int
     ) -> tuple[int, Literal["too_large", "buffer_full"] | None]:
         """Numbers a chunk and keeps it.
 
@@ -102,9 +101,7 @@ class SendWindow:
         kept = None if reason else payload
         crc32 = 0 if kept is None else binascii.crc32(kept)
         self._bytes += len(kept or b"")
-        self._chunks[seq] = HeldChunk(
-            seq, stream, kept, duration_ms, captured_ms, mime, crc32, self.audio_ms
-        )
+        self._chunks[seq] = HeldChunk(seq, stream, kept, duration_ms, captured_ms, crc32, self.audio_ms)
         return seq, reason
 
     def to_send(self) -> HeldChunk | None:
@@ -153,6 +150,7 @@ class SendWindow:
     def advance(self, next_seq: int, committed_seq: int, resume_seq: int) -> None:
         """The server's marks: received below the first, disposed of below the second, not needed below the third."""
         self.next_seq = min(max(self.next_seq, next_seq), self.captured)
+        self._cursor = max(self._cursor, self.next_seq)
         self._again = {seq for seq in self._again if seq >= self.next_seq}
         while self._first < min(committed_seq, resume_seq, self.next_seq):
             self._bytes -= len(self._chunks.pop(self._first).payload or b"")
