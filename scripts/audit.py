@@ -29,7 +29,9 @@ def verdict(dependencies: list[dict[str, Any]]) -> tuple[int, str]:
     if skipped:
         lines.append(f"not checked: {', '.join(skipped)}")
     vulnerable = sum(bool(row["vulns"]) for row in checked)
-    return int(vulnerable > 0), "\n".join([*lines, f"{len(checked)} packages checked, {vulnerable} vulnerable"])
+    return int(vulnerable > 0), "\n".join(
+        [*lines, f"{len(checked)} packages checked, {vulnerable} vulnerable"]
+    )
 
 
 def main() -> int:
@@ -38,7 +40,15 @@ def main() -> int:
     Returns:
         0 for a clean set, and when nobody could be asked; 1 for a known vulnerability.
     """
-    command = [sys.executable, "-m", "pip_audit", "--requirement", "constraints.txt", "--no-deps", "--disable-pip"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--requirement",
+        "constraints.txt",
+        "--no-deps",
+        "--disable-pip",
+    ]
     print("Asking the vulnerability databases about every pinned package …", flush=True)
     try:
         audit = subprocess.run(
