@@ -1,7 +1,7 @@
 """The command ``rtstt``: one file a command, each loaded when it is asked for.
 
-What goes wrong is one line on stderr in the person's language: exit code 2 where the call cannot be (nothing was
-done), 1 where something failed, 130 after Ctrl-C. A closed pipe is no failure of ours.
+What goes wrong is one line on stderr in the language of the locale: exit code 2 where the call cannot be and
+nothing was done, 1 where something failed, 130 after Ctrl-C. A closed pipe is no failure of ours.
 """
 
 from __future__ import annotations

@@ -54,17 +54,22 @@ class _Localized:
     _help_key: str | None = None
 
     @property
-    def help(self) -> str | None:  # noqa: A003 - click's name
+    def help(self) -> str | None:
         """The text in the person's language."""
         return say(self._help_key) if self._help_key else None
 
-    @help.setter
-    def help(self, key: str | None) -> None:  # noqa: A003 - click's name
+    @help.setter  # noqa: A003 - click's name
+    def help(self, key: str | None) -> None:
         self._help_key = key
 
 
 class Option(_Localized, click.Option):
     """An option whose ``help`` is a catalogue key."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Name and text, click's own "default" in the person's language."""
+        record = super().get_help_record(ctx)
+        return record and (record[0], record[1].replace("[default: ", f"[{say('cli.default')}: "))
 
 
 class Command(_Localized, click.Command):

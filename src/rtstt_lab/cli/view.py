@@ -1,0 +1,105 @@
+"""Live text: partials are overwritten in place, finals settle; without a terminal there are finals only."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from rtstt_lab.cli.localized import say
+from rtstt_lab.protocol.events import AlertRaised, ClientEvent, FinalReceived, PartialReceived, StateChanged
+from rtstt_lab.protocol.lifecycle import Shown
+from rtstt_lab.protocol.messages import TranscriptionPartial
+from rtstt_lab.recognition.models import Progress as OnProgress
+
+
+class LiveView:
+    """Shows a session as it goes; an observer of the client, and a context manager.
+
+    Args:
+        text: where the words go.
+        notes: where everything else goes.
+        timed: finals carry the time at which they begin.
+    """
+
+    def __init__(self, text: Console, notes: Console, *, timed: bool = False) -> None:
+        self._text = text
+        self._notes = text if text.is_terminal else notes
+        self._timed = timed
+        self._live = Live(console=text, transient=True, auto_refresh=False) if text.is_terminal else None
+        self._shown = Shown.CONNECTING
+
+    def __enter__(self) -> LiveView:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.update("")
+            self._live.stop()
+
+    def __call__(self, now: float, event: ClientEvent) -> None:  # noqa: ARG002 - an observer's signature
+        """Draws what the event changes."""
+        match event:
+            case PartialReceived(view) if self._live:
+                self._live.update(_partial(view), refresh=True)
+            case FinalReceived(view):
+                if self._live:
+                    self._live.update("")
+                begins = f"{view.words[0].start_ms / 1000:6.1f}  " if self._timed else ""
+                line = Text.assemble((begins, "dim"), view.text)
+                self._text.print(line, soft_wrap=not self._text.is_terminal)
+                self._text.file.flush()
+            case StateChanged(shown=shown) if shown is not self._shown:
+                if Shown.RECONNECTING in {shown, self._shown}:
+                    self._note(say("cli.reconnecting" if shown is Shown.RECONNECTING else "cli.reconnected"))
+                self._shown = shown
+            case AlertRaised("latency", seconds):
+                self._note(say("cli.slow", seconds=seconds))
+
+    def _note(self, message: str) -> None:
+        self._notes.print(message, style="yellow", markup=False, highlight=False)
+
+
+class PreparationBar:
+    """Shows how far a model's files are joined and checked, once that takes its time."""
+
+    def __init__(self, console: Console, model: str) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %")
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._task = self._bar.add_task(say("cli.preparing", model=model), total=None)
+
+    @property
+    def progress(self) -> OnProgress | None:
+        """To be handed to `ModelStore.resolve`; nothing where there is no terminal."""
+        return self._advance if self._bar.console.is_terminal else None
+
+    def stop(self) -> None:
+        """Takes it off the screen."""
+        self._bar.stop()
+
+    def __enter__(self) -> PreparationBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _advance(self, done: int, total: int) -> None:
+        self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
+
+
+def _partial(view: TranscriptionPartial) -> Text:
+    committed = "".join(word.text for word in view.words[: view.committed])
+    rest = "".join(word.text for word in view.words[view.committed :])
+    return Text.assemble(
+        committed.lstrip() if committed else "", (rest if committed else rest.lstrip(), "dim")
+    )

@@ -1,0 +1,129 @@
+"""The REST half of ``rtstt.v1``: sessions are made, looked at and fetched over HTTP."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import msgspec
+
+from rtstt_lab.client.refusals import refusal
+from rtstt_lab.errors import ConnectionFailedError, ServiceError, UsageError
+from rtstt_lab.protocol.messages import CreatedSession, CreateSession
+from rtstt_lab.texts import preferred_language
+
+_SESSIONS: Final = "/api/streaming/sessions"
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether the address is a loopback one, which no proxy of the environment can reach."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def websocket_url(url: str, path: str) -> str:
+    """The WebSocket's address below a server's: ``https://host/prefix`` → ``wss://host/prefix/path``.
+
+    Args:
+        url: of the server, ``http`` or ``https``; a path in it is kept (servers behind a proxy have one).
+        path: absolute, as `CreatedSession` names it.
+    """
+    parts = urlsplit(url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))
+
+
+class SessionApi:
+    """Calls of one server; an async context manager.
+
+    Args:
+        url: of the server, ``http`` or ``https``, with the prefix that a proxy put before it.
+        token: opens the server; sent in the ``Authorization`` header only.
+        timeout_s: of each call.
+
+    Raises:
+        UsageError: the address is none of HTTP.
+    """
+
+    def __init__(self, url: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise UsageError("server_url", url=url[:200])
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            headers={
+                "Accept-Language": preferred_language(os.environ),
+                **({"Authorization": f"Bearer {token}"} if token else {}),
+            },
+            timeout=timeout_s,
+            trust_env=not is_this_machine(url),
+        )
+
+    async def create(
+        self, *, model: str | None = None, language: str | None = None, prompt: str | None = None
+    ) -> CreatedSession:
+        """Makes a session (L2).
+
+        Raises:
+            ServiceError: no connection, or refused: not authenticated, over a limit, overloaded.
+            LanguageError: a language that the model does not know.
+            ModelError: a model that the server does not have.
+        """
+        body = msgspec.json.encode(CreateSession(model=model, language=language, prompt=prompt))
+        answer = await self._call(
+            "POST", _SESSIONS, content=body, headers={"Content-Type": "application/json"}
+        )
+        try:
+            return msgspec.json.decode(answer.content, type=CreatedSession)
+        except msgspec.DecodeError as error:
+            raise ServiceError("server_foreign", url=self.url, reason=str(error)[:200]) from error
+
+    async def status(self, session_id: str) -> dict[str, Any]:
+        """State, statistics and metrics of a session; of a finished one what is left of it."""
+        answer: dict[str, Any] = (await self._call("GET", f"{_SESSIONS}/{session_id}")).json()
+        return answer
+
+    async def transcript(self, session_id: str, kind: str = "txt") -> str:
+        """What has been recognised, at any time.
+
+        Args:
+            session_id: of the session.
+            kind: txt, json, srt, vtt or csv.
+        """
+        answer = await self._call("GET", f"{_SESSIONS}/{session_id}/transcript", params={"format": kind})
+        return answer.text
+
+    async def delete(self, session_id: str) -> None:
+        """Aborts a live session without a file, or forgets a finished one."""
+        await self._call("DELETE", f"{_SESSIONS}/{session_id}")
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> SessionApi:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            answer = await self._http.request(method, self.url + path, **request)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            raise ConnectionFailedError("server_unreachable", url=self.url, reason=reason) from error
+        if answer.is_error:
+            raise refusal(answer.content, answer.status_code)
+        return answer
