@@ -89,7 +89,7 @@ class ClientSession:
         self._pace: TokenBucket | None = None
         self._reconnections = Counter(settings.reconnections_alert, settings.reconnections_window_s)
         self._alerts: set[str] = set()
-        self._told = (self.link, self.phase, self.mode)
+        self._told: tuple[Link, Phase, Mode] | None = None
 
     # --- what can be asked at any time ------------------------------------------------------------------------
 
@@ -144,6 +144,7 @@ class ClientSession:
         """
         self.clock_ms(now)
         self._link.connect(now)
+        self._tell_state()
 
     def reconnect(self, now: float) -> None:
         """Connects again at once, by hand: a new attempt of the same session, in stream mode.

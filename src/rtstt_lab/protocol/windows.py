@@ -328,7 +328,7 @@ class ReceiveWindow(Generic[Item]):
 
     def missing(self) -> tuple[int, ...]:
         """What to ask for again, lowest first, at most `MAX_MISSING`."""
-        wanted = set(self._wanted)
+        wanted = {seq for seq in self._wanted if seq < self.next_seq + self._max_ahead}
         if self._ahead:
             gaps = (seq for seq in range(self.next_seq, max(self._ahead)) if seq not in self._ahead)
             wanted.update(gaps)

@@ -1,0 +1,647 @@
+"""The server's end of a session, without a socket or a clock: links by number, feed, drain, write, arm a timer.
+
+The session outlives its links; at most one of them is its client at a time. After every call drain
+`ServerSession.events` and `ServerSession.data_to_send`: write the data first, then close what `CloseLink` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from rtstt_lab.errors import (
+    AuthenticationError,
+    LifecycleError,
+    LimitError,
+    MalformedFrameError,
+    ProtocolError,
+    RtsttError,
+    SequenceError,
+    ServiceError,
+)
+from rtstt_lab.protocol import events as ev
+from rtstt_lab.protocol import messages as wire
+from rtstt_lab.protocol.intake import Intake
+from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
+from rtstt_lab.protocol.server_parts import Controls, EventLog, Tokens
+from rtstt_lab.protocol.timing import Counter, Liveness, earliest, to_ms
+from rtstt_lab.protocol.wire_results import final_message, partial_message
+from rtstt_lab.types import Final as FinalResult
+from rtstt_lab.types import Partial
+
+CLOSE_CODES: Final = {
+    "authentication": 4401,
+    "hello_first": 4401,
+    "continued_elsewhere": 4409,
+    "hello_stale": 4409,
+    "frame_too_large": 4413,
+    "limit_reconnections": 4429,
+    "limit_links": 4429,
+    "silence": 4000,
+}
+"""Close code after a fatal error; 4400 for the others that a client causes. Codes are a hint (rule 5)."""
+_ENDING: Final = TERMINAL | {Phase.FINALIZING}
+_MAX_WAITING_LINKS: Final = 8
+_CREDIT_STEP_MS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How patient the server is.
+
+    Attributes:
+        hello_s: for the first message of a link.
+        gap_wait_s: for a missing chunk, while later ones are here and a client is there.
+        control_wait_s: for the audio before a button, since the last frame of audio.
+        ping_s: between pings.
+        silence_s: without a frame is a loss.
+        bad_frames: within a minute that close the link (rule 6).
+    """
+
+    hello_s: float = 5.0
+    gap_wait_s: float = 10.0
+    control_wait_s: float = 30.0
+    ping_s: float = 5.0
+    silence_s: float = 10.0
+    bad_frames: int = 10
+
+
+class ServerSession:
+    """One session, as the server keeps it.
+
+    Args:
+        session_id: its id.
+        token_hash: SHA-256 of the token given out with it, hexadecimal.
+        new_token: makes an unguessable token.
+        api_token_hash: of the API token, if there is one.
+        limits: what the session may do.
+        model: its model, as told to clients.
+        language: ISO 639-1 code; ``None`` until detected.
+        settings: see `ServerSettings`.
+
+    Attributes:
+        language: see above; told with the next status.
+        degraded: what is done less of, and why; told with the next status.
+        latency: the client's figures (M1), as it last told them.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        token_hash: str,
+        new_token: Callable[[], str],
+        api_token_hash: str | None = None,
+        limits: wire.Limits | None = None,
+        model: str = "",
+        language: str | None = None,
+        settings: ServerSettings | None = None,
+    ) -> None:
+        self.session_id = session_id
+        self.limits = limits or wire.Limits()
+        self.model = model
+        self.language = language
+        self.degraded = ""
+        self.phase = Phase.IDLE
+        self.latency: wire.LatencyFigures | None = None
+        self.committed_seq = 0
+        self.resume_seq = 0
+        self.acknowledged_event = 0
+        self._settings = settings or ServerSettings()
+        self._tokens = Tokens(token_hash, api_token_hash, new_token)
+        self._intake = Intake(self.limits, self._settings.gap_wait_s)
+        self._controls = Controls()
+        self._log = EventLog()
+        self._completed_event: int | None = None
+        self._events: list[ev.ServerEvent] = []
+        self._out: list[tuple[int, str | bytes]] = []
+        self._ack_due = False
+        self._credit_told = self.limits.credit_ms
+        self._now = 0.0
+        self._epoch: float | None = None
+        # links
+        self._client: int | None = None
+        self._waiting: dict[int, float] = {}
+        self._liveness: Liveness | None = None
+        self._opened = False
+        self._last_hello: tuple[str, int] | None = None
+        self._reconnections = Counter(self.limits.max_reconnections_per_h, 3600.0)
+        self._bad_frames = Counter(self._settings.bad_frames, 60.0)
+        self._audio_at = 0.0
+
+    # --- what can be asked at any time ------------------------------------------------------------------------
+
+    @property
+    def link(self) -> int | None:
+        """The link of the session's client, if one is there."""
+        return self._client
+
+    @property
+    def next_seq(self) -> int:
+        """The first chunk not yet received."""
+        return self._intake.next_seq
+
+    @property
+    def audio_ms(self) -> int:
+        """How much audio lies below `next_seq`, holes included."""
+        return self._intake.audio_ms
+
+    @property
+    def credit_ms(self) -> int:
+        """How much more audio the client may send."""
+        return max(0, self._intake.credit_ms)
+
+    @property
+    def received(self) -> wire.Received:
+        """The server's half of the ledger."""
+        return self._intake.received
+
+    @property
+    def controls_applied(self) -> int:
+        """The highest control number applied."""
+        return self._controls.applied
+
+    @property
+    def last_event(self) -> int:
+        """The newest numbered event."""
+        return self._log.last
+
+    @property
+    def token_hashes(self) -> tuple[str, ...]:
+        """Of the tokens valid now, the present one first."""
+        return self._tokens.hashes
+
+    def events_after(self, event: int) -> list[str]:
+        """The frames of the numbered events after ``event``, in order, for a viewer."""
+        return self._log.after(event)
+
+    def issue_token(self) -> str:
+        """A fresh token for another page; the ones out there stay valid until its first hello."""
+        return self._tokens.issue()
+
+    # --- links ------------------------------------------------------------------------------------------------
+
+    def link_opened(self, now: float, link: int) -> None:
+        """A socket was accepted; it has `ServerSettings.hello_s` to say hello."""
+        self._tick(now)
+        if len(self._waiting) >= _MAX_WAITING_LINKS:
+            wait_s = max(0.0, min(self._waiting.values()) - now)
+            self._turn_away(link, LimitError("limit_links", retry_after_s=wait_s, limit=_MAX_WAITING_LINKS))
+            return
+        self._waiting[link] = now + self._settings.hello_s
+
+    def link_lost(self, link: int, now: float) -> None:
+        """A socket is gone."""
+        self._tick(now)
+        self._waiting.pop(link, None)
+        if link == self._client:
+            self._client_gone()
+
+    def receive_text(self, frame: str, now: float, link: int) -> None:
+        """A text frame. What cannot be used is answered with an error and changes nothing."""
+        if not self._heard(len(frame), now, link):
+            return
+        try:
+            message = wire.decode_client_message(frame)
+            if link in self._waiting:
+                self._first_message(message, link)
+            else:
+                self._receive(message)
+        except RtsttError as error:
+            self._refuse(error, link)
+
+    def receive_bytes(self, frame: bytes, now: float, link: int) -> None:
+        """A binary frame: a chunk of audio."""
+        if not self._heard(len(frame), now, link):
+            return
+        if link in self._waiting:
+            self._refuse(AuthenticationError("hello_first"), link)
+            return
+        try:
+            header, payload = wire.split_audio(frame)
+        except MalformedFrameError as error:
+            self._intake.count_unreadable()
+            self._ack_due = True
+            self._refuse(error, link)
+        else:
+            self._receive_audio(header, payload)
+
+    def events(self) -> list[ev.ServerEvent]:
+        """What happened since the last call, oldest first."""
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self, now: float) -> list[tuple[int, str | bytes]]:
+        """The frames to write now, each with its link, in order."""
+        self._tick(now)
+        self._flush_ack()
+        data, self._out = self._out, []
+        return data
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` is to be called, if nothing else happens before."""
+        alive = self._liveness.deadline if self._liveness else None
+        return earliest(*self._waiting.values(), alive, self._intake.gap_deadline(), self._control_deadline())
+
+    def handle_timer(self, now: float) -> None:
+        """Does what is due by ``now``; calling it early or twice does no harm."""
+        self._tick(now)
+        for link in [link for link, deadline in self._waiting.items() if now >= deadline]:
+            self._turn_away(link, ServiceError("hello_late", limit_s=self._settings.hello_s))
+        match self._liveness.due(now) if self._liveness else None:
+            case "lost":
+                self._close_client(ServiceError("silence", seconds=self._settings.silence_s), retryable=True)
+            case "ping":
+                self._queue(wire.encode(wire.ServerPing(self._clock_ms())))
+        if (deadline := self._intake.gap_deadline()) is not None and now >= deadline:
+            self._declare_gap()
+            self._settle()
+        if (deadline := self._control_deadline()) is not None and now >= deadline:
+            self._apply_controls(None)
+            self._settle()
+
+    # --- what the engine says ---------------------------------------------------------------------------------
+
+    def partial(self, partial: Partial) -> None:
+        """Sends the present view of an open segment, if a client is there."""
+        self._queue(wire.encode(partial_message(partial)))
+
+    def final(self, final: FinalResult) -> int:
+        """Sends a closed segment, and again on each resumption until it is applied.
+
+        Returns:
+            Its event number.
+        """
+        return self._number(final_message(final))
+
+    def status(self, alert: wire.Alert | None = None, *, numbered: bool = True) -> None:
+        """Tells the state, and an alert that went on or off.
+
+        Args:
+            alert: see `wire.Alert`.
+            numbered: whether it must not be missed.
+        """
+        message = wire.Status(
+            state=shown(Link.OPEN, self.phase).value,
+            phase=self.phase.value,
+            controls=self._controls.applied,
+            degraded=self.degraded,
+            alert=alert,
+            language=self.language,
+        )
+        if numbered:
+            self._number(message)
+        else:
+            self._queue(wire.encode(message))
+
+    def metrics(self, metrics: wire.Metrics) -> None:
+        """Sends the figures of the last second; the ledger's half is filled in."""
+        self._queue(wire.encode(msgspec.structs.replace(metrics, received=self.received)))
+
+    def error(
+        self,
+        error: RtsttError,
+        *,
+        retryable: bool = False,
+        fatal: bool = False,
+        seq: int | None = None,
+        numbered: bool = False,
+    ) -> None:
+        """Tells what went wrong.
+
+        Args:
+            error: what.
+            retryable: whether doing the same again may work.
+            fatal: the attempt is over: the client's link is closed.
+            seq: the chunk it is about.
+            numbered: whether it must not be missed.
+        """
+        if numbered:
+            self._number(wire.server_error(error, retryable=retryable, fatal=fatal, seq=seq))
+        if fatal:
+            self._close_client(error, retryable=retryable, told=numbered)
+        elif not numbered:
+            self._queue(wire.encode(wire.server_error(error, retryable=retryable, seq=seq)))
+
+    def set_phase(self, event: PhaseEvent) -> None:
+        """The server's own steps: a limit stops the session (``STOP``), it is saved, or it failed.
+
+        Raises:
+            LifecycleError: if the phase does not allow it; nothing has changed then.
+        """
+        phase = next_phase(self.phase, event)
+        if phase is not self.phase:
+            self.phase = phase
+            if phase is not Phase.COMPLETED:
+                self.status()
+
+    def completed(self, summary: wire.Summary) -> int:
+        """The transcript is saved: tells the summary, ledger and latency filled in.
+
+        Returns:
+            Its event number; once it is acknowledged the client's link is closed.
+
+        Raises:
+            LifecycleError: if the session was not being finished.
+        """
+        if self.phase is not Phase.COMPLETED:
+            self.set_phase(PhaseEvent.SAVED)
+        summary = msgspec.structs.replace(
+            summary, received=self.received, latency=summary.latency or self.latency
+        )
+        self._completed_event = self._number(wire.SessionCompleted(summary, 0))
+        return self._completed_event
+
+    def commit(self, committed_seq: int, resume_seq: int) -> None:
+        """Moves the marks: chunks below both are not needed any more. They never move back."""
+        marks = (
+            max(self.committed_seq, min(committed_seq, self.next_seq)),
+            max(self.resume_seq, min(resume_seq, self.next_seq)),
+        )
+        self._ack_due |= marks != (self.committed_seq, self.resume_seq)
+        self.committed_seq, self.resume_seq = marks
+
+    def set_credit(self, credit_ms: int) -> None:
+        """How much more audio there is room for."""
+        self._intake.credit_ms = credit_ms
+        opened = self._credit_told == 0 < credit_ms
+        self._ack_due |= opened or abs(credit_ms - self._credit_told) >= _CREDIT_STEP_MS
+
+    # --- what the client says ---------------------------------------------------------------------------------
+
+    def _first_message(self, message: wire.ClientMessage, link: int) -> None:
+        if not isinstance(message, wire.ClientHello):
+            raise AuthenticationError("hello_first")
+        if message.protocol != wire.PROTOCOL:
+            raise ProtocolError("protocol_version", protocol=message.protocol, expected=wire.PROTOCOL)
+        token = self._tokens.check(message.token)
+        if token is None:
+            raise AuthenticationError("authentication")
+        if (
+            self._last_hello is not None
+            and token == self._last_hello[0]
+            and message.attempt < self._last_hello[1]
+        ):
+            raise ServiceError("hello_stale")
+        if self._opened and self._reconnections.full(self._now):
+            wait_s = (self._reconnections.free_at() or self._now) - self._now
+            limit = self.limits.max_reconnections_per_h
+            raise LimitError("limit_reconnections", retry_after_s=wait_s, limit=limit)
+        if self._opened:
+            self._reconnections.add(self._now)
+        self._last_hello = (token, message.attempt)
+        self._welcome(message, link)
+
+    def _welcome(self, hello: wire.ClientHello, link: int) -> None:
+        if self._client is not None:
+            self._close_client(ServiceError("continued_elsewhere"), retryable=False)
+        del self._waiting[link]
+        self._client = link
+        self._liveness = Liveness(self._settings.ping_s, self._settings.silence_s, self._now)
+        if not hello.resuming:
+            self._forget_other_client()
+        held = max(0, hello.held[1] - max(hello.held[0], self.next_seq) + 1) if hello.held else 0
+        self._intake.link_opened(held, self._now)
+        self._audio_at = self._now
+        self._ack_due = False
+        self._credit_told = self.credit_ms
+        sync = wire.Sync(
+            token=self._tokens.issue(),
+            phase=self.phase.value,
+            next_seq=self.next_seq,
+            committed_seq=self.committed_seq,
+            resume_seq=self.resume_seq,
+            controls=self._controls.applied,
+            last_event=self._log.last,
+            received=self.received,
+            credit_ms=self.credit_ms,
+            next_stream=self._intake.next_stream,
+            audio_ms=self.audio_ms,
+        )
+        if hello.resuming:
+            welcome: wire.Message = wire.Status(
+                state="connected",
+                phase=self.phase.value,
+                controls=self._controls.applied,
+                resumed=True,
+                sync=sync,
+                degraded=self.degraded,
+                language=self.language,
+            )
+        else:
+            welcome = wire.SessionCreated(
+                self.session_id, wire.PROTOCOL, self.model, self.language, self.limits, sync
+            )
+        self._queue(wire.encode(welcome))
+        for frame in self._log.after(hello.last_event):
+            self._queue(frame)
+        self._events.append(ev.Opened(link, self._opened))
+        self._opened = True
+
+    def _forget_other_client(self) -> None:
+        """A new client numbers on from here: what another one still owed will not come."""
+        while self._intake.has_gap:
+            self._declare_gap()
+            self._settle()
+        self._apply_controls(None)
+        self._controls.clear()
+
+    def _receive(self, message: wire.ClientMessage) -> None:
+        match message:
+            case wire.AudioText():
+                fields = {name: getattr(message, name) for name in wire.AudioHeader.__struct_fields__}
+                self._receive_audio(wire.AudioHeader(**fields), message.data)
+            case wire.ClientControl():
+                self._controls.add(message)
+                self._audio_at = self._now
+                self._ack_due |= message.n <= self._controls.applied
+                self._settle()
+            case wire.ClientAck():
+                self._receive_ack(message)
+            case wire.ClientPing(sent_ms=sent_ms):
+                self._queue(wire.encode(wire.ServerPong(sent_ms, self._clock_ms())))
+            case wire.ClientPong():
+                pass
+            case wire.ClientHello():
+                raise LifecycleError("lifecycle", state=Link.OPEN.value, event="client:hello")
+
+    def _receive_audio(self, header: wire.AudioHeader, payload: bytes) -> None:
+        self._audio_at = self._now
+        ended = self.phase in _ENDING
+        problem = self._intake.take(header, payload, self._now, ended=ended)
+        self._settle()
+        self._flush_ack()
+        self._send_ack(header.seq, header.sent_ms)
+        if problem is not None and self._client is not None:
+            self._refuse(problem, self._client, seq=header.seq)
+
+    def _receive_ack(self, ack: wire.ClientAck) -> None:
+        if ack.event > self._log.last:
+            raise SequenceError("event_unknown", event=ack.event, last=self._log.last)
+        self.latency = ack.latency or self.latency
+        self.acknowledged_event = max(self.acknowledged_event, ack.event)
+        self._events.append(ev.Acknowledged(self.acknowledged_event, ack.latency))
+        if self._completed_event is not None and ack.event >= self._completed_event:
+            self._end_client(1000, "completed")
+
+    # --- in order ---------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Gives out what has come, chunks and buttons in their order."""
+        self._apply_controls(self.next_seq)
+        holes: list[ev.HoleDeclared] = []
+        while self.phase not in _ENDING and (outcome := self._intake.deliver()) is not None:
+            self._events.append(outcome)
+            if isinstance(outcome, ev.HoleDeclared):
+                holes.append(outcome)
+            self._apply_controls(self.next_seq)
+        self._tell_holes(holes)
+
+    def _declare_gap(self) -> None:
+        holes = list(self._intake.give_up_gap(self._now))
+        self._events += holes
+        self._tell_holes(holes)
+
+    def _tell_holes(self, holes: list[ev.HoleDeclared]) -> None:
+        """Says what is lost, run by run; what the client gave up itself, it knows."""
+        runs: list[tuple[int, int, str]] = []
+        for hole in holes:
+            if hole.reason == "given_up":
+                continue
+            if runs and runs[-1][1:] == (hole.seq - 1, hole.reason):
+                runs[-1] = (runs[-1][0], hole.seq, hole.reason)
+            else:
+                runs.append((hole.seq, hole.seq, hole.reason))
+        self._ack_due |= bool(holes)
+        for first, last, reason in runs:
+            error = SequenceError("chunk_lost", first=first, last=last, reason=reason)
+            self.error(error, seq=first, numbered=True)
+
+    def _apply_controls(self, next_seq: int | None) -> None:
+        """Applies the buttons whose audio has come; for ``None`` all, come what may."""
+        while (control := self._controls.pop(next_seq)) is not None:
+            self._ack_due = True
+            if control.action == "flush":
+                if self.phase in (Phase.RECORDING, Phase.PAUSED):
+                    self._events.append(ev.ControlApplied("flush", control.n, control.at_seq))
+                else:
+                    self._refuse_control(control)
+                continue
+            try:
+                phase = next_phase(self.phase, PhaseEvent(control.action))
+            except LifecycleError:
+                self._refuse_control(control)
+                continue
+            if phase is not self.phase:
+                self.phase = phase
+                self._events.append(ev.ControlApplied(control.action, control.n, control.at_seq))
+                if control.action != "stop":
+                    self.status()
+
+    def _refuse_control(self, control: wire.ClientControl) -> None:
+        self.error(LifecycleError("lifecycle", state=self.phase.value, event=control.action))
+
+    def _control_deadline(self) -> float | None:
+        if not self._controls.waiting or self._client is None or self._intake.credit_ms <= 0:
+            return None
+        return self._audio_at + self._settings.control_wait_s
+
+    # --- out --------------------------------------------------------------------------------------------------
+
+    def _number(self, message: wire.Message) -> int:
+        self._queue(self._log.add(message))
+        return self._log.last
+
+    def _queue(self, frame: str) -> None:
+        if self._client is not None:
+            self._flush_ack()
+            self._out.append((self._client, frame))
+
+    def _flush_ack(self) -> None:
+        """Marks, credit and losses go before whatever follows from them."""
+        if self._ack_due:
+            self._send_ack(None, 0)
+
+    def _send_ack(self, seq: int | None, client_sent_ms: int) -> None:
+        self._ack_due = False
+        if self._client is None:
+            return
+        self._credit_told = self.credit_ms
+        ack = wire.ServerAck(
+            seq=seq,
+            next_seq=self.next_seq,
+            missing=self._intake.missing(),
+            committed_seq=self.committed_seq,
+            resume_seq=self.resume_seq,
+            credit_ms=self.credit_ms,
+            client_sent_ms=client_sent_ms,
+            received_ms=self._clock_ms(),
+            sent_ms=self._clock_ms(),
+            received=self.received,
+            controls=self._controls.applied,
+        )
+        self._out.append((self._client, wire.encode(ack)))
+
+    # --- links, inside ----------------------------------------------------------------------------------------
+
+    def _heard(self, size: int, now: float, link: int) -> bool:
+        """Notes that a frame came; whether it is to be looked at."""
+        self._tick(now)
+        if link != self._client and link not in self._waiting:
+            return False
+        if link == self._client and self._liveness is not None:
+            self._liveness.heard(now)
+        if size > wire.MAX_MESSAGE_BYTES:
+            error = ProtocolError("frame_too_large", bytes=size, limit=wire.MAX_MESSAGE_BYTES)
+            if link == self._client:
+                self._close_client(error, retryable=False)
+            else:
+                self._turn_away(link, error)
+            return False
+        return True
+
+    def _refuse(self, error: RtsttError, link: int, seq: int | None = None) -> None:
+        """Answers what cannot be used: a first offence keeps the link (rule 6)."""
+        if link in self._waiting:
+            self._turn_away(link, error)
+            return
+        again = isinstance(error, ProtocolError | LimitError)
+        self.error(error, seq=seq, retryable=again)
+        if isinstance(error, ProtocolError) and self._bad_frames.add(self._now):
+            self._close_client(ProtocolError("bad_frames", count=self._settings.bad_frames), retryable=True)
+
+    def _turn_away(self, link: int, error: RtsttError) -> None:
+        """Closes a link that is not the session's client."""
+        self._waiting.pop(link, None)
+        retryable = isinstance(error, LimitError) or error.key == "hello_late"
+        self._out.append((link, wire.encode(wire.server_error(error, retryable=retryable, fatal=True))))
+        self._events.append(ev.HelloRejected(link, error.key))
+        self._events.append(ev.CloseLink(CLOSE_CODES.get(error.key, 4400), error.key, link))
+
+    def _close_client(self, error: RtsttError, *, retryable: bool, told: bool = False) -> None:
+        if not told:
+            self._queue(wire.encode(wire.server_error(error, retryable=retryable, fatal=True)))
+        self._end_client(CLOSE_CODES.get(error.key, 4400), error.key)
+
+    def _end_client(self, code: int, reason: str) -> None:
+        if self._client is not None:
+            self._events.append(ev.CloseLink(code, reason, self._client))
+            self._client_gone()
+
+    def _client_gone(self) -> None:
+        if self._client is not None:
+            self._events.append(ev.ClientLost(self._client))
+        self._client = self._liveness = None
+        self._ack_due = False
+        self._intake.link_lost()
+
+    def _tick(self, now: float) -> None:
+        if self._epoch is None:
+            self._epoch = now
+        self._now = now
+
+    def _clock_ms(self) -> int:
+        return to_ms(self._now - (self._epoch or 0.0))
