@@ -1,0 +1,203 @@
+"""Fault schedules: what a link suffers and when, as frozen data that both drivers execute.
+
+Times count from the beginning of the first chunk's audio, on the client's clock; before it the link is clean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Final, TypeAlias
+
+import numpy as np
+
+from rtstt_lab.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """A span of time.
+
+    Attributes:
+        at_s: its beginning.
+        duration_s: its length; ``inf`` lasts to the end.
+    """
+
+    kind: ClassVar[str]
+
+    at_s: float
+    duration_s: float
+
+    def __post_init__(self) -> None:
+        figures = asdict(self)
+        positive = min(figures.pop("duration_s"), figures.pop("bytes_per_s", math.inf)) > 0
+        if not (positive and self.at_s < math.inf and min(figures.values()) >= 0):
+            raise UsageError("fault_value", fault=repr(self))
+
+    @property
+    def end_s(self) -> float:
+        """Its end."""
+        return self.at_s + self.duration_s
+
+    def covers(self, at_s: float) -> bool:
+        """Whether it is going on; the end is no part of it."""
+        return self.at_s <= at_s < self.end_s
+
+    def as_json(self) -> dict[str, Any]:
+        """Its kind and its figures."""
+        return {"kind": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut(_Fault):
+    """Connections break at once, and new ones are refused until it is over."""
+
+    kind: ClassVar[str] = "cut"
+
+    def __str__(self) -> str:
+        return f"cut {self.duration_s:g} s at {self.at_s:g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalfOpen(_Fault):
+    """Nothing passes and nobody is told; what was sent arrives when it is over, if anybody still waits."""
+
+    kind: ClassVar[str] = "half_open"
+
+    def __str__(self) -> str:
+        return f"half-open {self.duration_s:g} s at {self.at_s:g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delay(_Fault):
+    """Everything arrives later.
+
+    Attributes:
+        delay_s: one way.
+        jitter_s: up to so much more, evenly spread; order is kept.
+    """
+
+    kind: ClassVar[str] = "delay"
+
+    delay_s: float
+    jitter_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"delay {1000 * self.delay_s:g}+{1000 * self.jitter_s:g} ms from {self.at_s:g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bandwidth(_Fault):
+    """Bytes trickle.
+
+    Attributes:
+        bytes_per_s: each way.
+    """
+
+    kind: ClassVar[str] = "bandwidth"
+
+    bytes_per_s: float
+
+    def __str__(self) -> str:
+        return f"{self.bytes_per_s:g} B/s from {self.at_s:g} s"
+
+
+Fault: TypeAlias = Cut | HalfOpen | Delay | Bandwidth
+_KINDS: Final = {each.kind: each for each in (Cut, HalfOpen, Delay, Bandwidth)}
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSchedule:
+    """All faults of one experiment; overlapping delays add up, of overlapping bandwidths the least counts."""
+
+    faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def of(cls, *faults: Fault) -> FaultSchedule:
+        """A schedule in the order of time."""
+        return cls(tuple(sorted(faults, key=lambda fault: fault.at_s)))
+
+    @classmethod
+    def cuts(cls, *spans: tuple[float, float]) -> FaultSchedule:
+        """Cuts only, each (beginning, length) in seconds."""
+        return cls.of(*(Cut(at_s=at_s, duration_s=duration_s) for at_s, duration_s in spans))
+
+    @classmethod
+    def from_json(cls, faults: Iterable[dict[str, Any]]) -> FaultSchedule:
+        """From what `as_json` gave.
+
+        Raises:
+            UsageError: an unknown kind or an impossible figure.
+        """
+        made = []
+        for fault in faults:
+            figures = dict(fault)
+            kind = _KINDS.get(str(figures.pop("kind", "")))
+            try:
+                made.append(kind(**figures) if kind else None)
+            except TypeError:
+                made.append(None)
+            if made[-1] is None:
+                raise UsageError("fault_value", fault=str(fault))
+        return cls.of(*(fault for fault in made if fault is not None))
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Plain objects, for meta.json."""
+        return [fault.as_json() for fault in self.faults]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.faults)) or "clean"
+
+    def cut_starts(self) -> list[float]:
+        """When connections break."""
+        return [fault.at_s for fault in self.faults if isinstance(fault, Cut)]
+
+    def is_cut(self, at_s: float) -> bool:
+        """Whether connections are refused."""
+        return any(isinstance(fault, Cut) and fault.covers(at_s) for fault in self.faults)
+
+    def passes_at(self, at_s: float) -> float:
+        """``at_s``, or the end of the half-open span (or row of them) that it lies in."""
+        for fault in self.faults:
+            if isinstance(fault, HalfOpen) and fault.covers(at_s):
+                at_s = fault.end_s
+        return at_s
+
+    def delay_s(self, at_s: float, rng: np.random.Generator) -> float:
+        """One-way delay of what is sent now."""
+        active = [fault for fault in self.faults if isinstance(fault, Delay) and fault.covers(at_s)]
+        return sum(fault.delay_s + float(rng.uniform(0, fault.jitter_s)) for fault in active)
+
+    def bytes_per_s(self, at_s: float) -> float:
+        """Bandwidth of what is sent now; ``inf`` where nothing bounds it."""
+        active = [f.bytes_per_s for f in self.faults if isinstance(f, Bandwidth) and f.covers(at_s)]
+        return min(active, default=math.inf)
+
+
+class Channel:
+    """One direction of one connection: tells when what is put in comes out; first in, first out.
+
+    Args:
+        schedule: what it suffers.
+        rng: source of jitter.
+    """
+
+    def __init__(self, schedule: FaultSchedule, rng: np.random.Generator) -> None:
+        self._schedule = schedule
+        self._rng = rng
+        self._free_s = -math.inf
+        self._last_s = -math.inf
+
+    def arrival_s(self, now_s: float, size: int) -> float:
+        """When ``size`` bytes that are put in now arrive; never before what was put in earlier.
+
+        Args:
+            now_s: on the schedule's clock, not decreasing.
+            size: bytes.
+        """
+        begins_s = self._schedule.passes_at(max(now_s, self._free_s))
+        self._free_s = begins_s + size / self._schedule.bytes_per_s(begins_s)
+        delayed_s = self._free_s + self._schedule.delay_s(begins_s, self._rng)
+        self._last_s = max(self._last_s, self._schedule.passes_at(delayed_s))
+        return self._last_s
