@@ -6,6 +6,7 @@ After every call drain `ClientSession.events` and `ClientSession.data_to_send`, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,11 +17,11 @@ from rtstt_lab.errors import (
     MalformedFrameError,
     RtsttError,
     ServiceError,
-    UsageError,
 )
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.client_link import ClientLink, ClientSettings
+from rtstt_lab.protocol.client_parts import ACTIONS, Alerts, PendingControls, Text
 from rtstt_lab.protocol.latency import LatencyTracker
 from rtstt_lab.protocol.lifecycle import (
     TERMINAL,
@@ -33,17 +34,11 @@ from rtstt_lab.protocol.lifecycle import (
     reconcile,
     shown,
 )
-from rtstt_lab.protocol.timing import ClockEstimate, Counter, TokenBucket, earliest, to_ms
-from rtstt_lab.protocol.windows import HeldChunk, Ledger, SendWindow
+from rtstt_lab.protocol.sender import AudioSender
+from rtstt_lab.protocol.timing import ClockEstimate, earliest, to_ms
+from rtstt_lab.protocol.windows import Ledger
 
 NEVER_RETRIED: Final = frozenset({4401, 4403, 4404, 4408, 4409, 4413})
-MAX_DURATION_MS: Final = 60_000
-_ACTIONS: Final[dict[PhaseEvent, wire.ControlAction]] = {
-    PhaseEvent.START: "start",
-    PhaseEvent.PAUSE: "pause",
-    PhaseEvent.RESUME: "resume",
-    PhaseEvent.STOP: "stop",
-}
 _ENDING: Final = TERMINAL | {Phase.FINALIZING}
 
 
@@ -61,34 +56,23 @@ class ClientSession:
         self.settings = settings = settings or ClientSettings()
         self.phase = Phase.IDLE
         self.mode = Mode.STREAM
-        self.finals: list[wire.TranscriptionFinal] = []
-        self.partials: dict[int, wire.TranscriptionPartial] = {}
         self.created: wire.SessionCreated | None = None
         self.summary: wire.Summary | None = None
         self.tracker = LatencyTracker()
         self.clock = ClockEstimate()
         self._token = token
+        self._synchronised = False
+        self._epoch: float | None = None
         self._events: list[ev.ClientEvent] = []
         self._out: list[str | bytes] = []
         self._link = ClientLink(settings, self._events)
-        self._window = SendWindow(settings.max_buffer_bytes, settings.max_in_flight)
-        self._controls: list[wire.ClientControl] = []
-        self._controls_made = 0
-        self._received = wire.Received()
-        self._transmitted = 0
-        self._epoch: float | None = None
-        self._synchronised = False
-        self._first_stream = 0
-        self._mimes: dict[int, str] = {}
-        self._mimes_told: set[int] = set()
+        self._audio = AudioSender(settings, self.tracker)
+        self._controls = PendingControls()
+        self._text = Text(self.tracker)
+        self._alerts = Alerts(settings, self._events)
         self._last_event = 0
         self._acked_event = 0
         self._newest_event = 0
-        self._progress_at = 0.0
-        self._hold_until = 0.0
-        self._pace: TokenBucket | None = None
-        self._reconnections = Counter(settings.reconnections_alert, settings.reconnections_window_s)
-        self._alerts: set[str] = set()
         self._told: tuple[Link, Phase, Mode] | None = None
 
     # --- what can be asked at any time ------------------------------------------------------------------------
@@ -106,7 +90,7 @@ class ClientSession:
     @property
     def ledger(self) -> Ledger:
         """What became of every transmission and chunk, as far as is known."""
-        return self._window.ledger(self._transmitted, self._received)
+        return self._audio.ledger
 
     @property
     def latency(self) -> wire.LatencyFigures | None:
@@ -116,7 +100,7 @@ class ClientSession:
     @property
     def held_ms(self) -> int:
         """Audio that the server has not received, as far as is known."""
-        return sum(chunk.duration_ms for chunk in self._window.waiting)
+        return self._audio.held_ms
 
     @property
     def limits(self) -> wire.Limits:
@@ -126,7 +110,17 @@ class ClientSession:
     @property
     def pending_controls(self) -> tuple[wire.ClientControl, ...]:
         """Buttons that the server is not known to have applied, oldest first."""
-        return tuple(self._controls)
+        return tuple(self._controls.pending)
+
+    @property
+    def finals(self) -> Sequence[wire.TranscriptionFinal]:
+        """The closed segments, each once."""
+        return self._text.finals
+
+    @property
+    def partials(self) -> Mapping[int, wire.TranscriptionPartial]:
+        """The present views of the open segments, by segment."""
+        return self._text.partials
 
     def clock_ms(self, now: float) -> int:
         """``now`` on the client's wire clock, which starts at the first connection or start."""
@@ -237,7 +231,7 @@ class ClientSession:
 
         Args:
             payload: encoded audio.
-            duration_ms: of its audio, at most `MAX_DURATION_MS`.
+            duration_ms: of its audio, at most a minute.
             captured_ms: when its audio began, on `clock_ms`.
             stream: which recorder it came from, counted by this client from 0, ascending.
             mime: with a recorder's first chunk.
@@ -252,14 +246,9 @@ class ClientSession:
         """
         if self.phase not in (Phase.RECORDING, Phase.PAUSED):
             raise LifecycleError("lifecycle", state=self.phase.value, event="send_audio")
-        if not 0 <= duration_ms <= MAX_DURATION_MS:
-            raise UsageError("chunk_duration", duration_ms=duration_ms, limit_ms=MAX_DURATION_MS)
         self.clock_ms(now)
-        stream += self._first_stream
-        if mime is not None:
-            self._mimes[stream] = mime
-        seq, lost = self._window.append(
-            payload, duration_ms=duration_ms, captured_ms=max(0, captured_ms), stream=stream
+        seq, lost = self._audio.append(
+            payload, duration_ms=duration_ms, captured_ms=captured_ms, stream=stream, mime=mime
         )
         if lost:
             self._events.append(ev.ChunksLost(seq, seq, lost))
@@ -279,7 +268,7 @@ class ClientSession:
                 wire.ClientHello(
                     token=self._token,
                     last_event=self._last_event,
-                    held=self._window.bounds if self._synchronised else None,
+                    held=self._audio.bounds if self._synchronised else None,
                     resuming=self._synchronised,
                     attempt=self._link.attempt,
                 )
@@ -330,20 +319,14 @@ class ClientSession:
             return data
         if self._last_event > self._acked_event:
             data.append(self._ack())
-        while (chunk := self._next_chunk(now)) is not None:
-            data.append(self._audio_frame(chunk, now))
+        now_ms = self.clock_ms(now)
+        while (frame := self._audio.next_frame(now, now_ms)) is not None:
+            data.append(frame)
         return data
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is to be called, if nothing else happens before."""
-        resend_at = pace_at = None
-        if self.link is Link.OPEN:
-            if self._window.unanswered:
-                resend_at = self._progress_at + self.settings.resend_s
-            if self._pace and self._window.to_send():
-                pace_at = max(self._pace.ready_at(), self._hold_until)
-        calm_at = self._reconnections.free_at() if "reconnections" in self._alerts else None
-        return earliest(self._link.deadline, resend_at, pace_at, calm_at)
+        return earliest(self._link.deadline, self._audio.deadline(), self._alerts.deadline())
 
     def handle_timer(self, now: float) -> None:
         """Does what is due by ``now``; calling it early or twice does no harm."""
@@ -352,11 +335,8 @@ class ClientSession:
                 self._ping(now)
             case "connect_timeout" | "silence" as reason:
                 self._lose(reason, now, close=True)
-        if self._window.unanswered and now >= self._progress_at + self.settings.resend_s:
-            self._window.ask_oldest()
-            self._progress_at = now
-        if "reconnections" in self._alerts and not self._reconnections.full(now):
-            self._alert("reconnections", on=False, value=0)
+        self._audio.due(now)
+        self._alerts.due(now)
 
     # --- what the server says ---------------------------------------------------------------------------------
 
@@ -364,7 +344,6 @@ class ClientSession:
         match message:
             case wire.SessionCreated(sync=sync):
                 self.created = message
-                self._window.max_chunk_bytes = message.limits.max_chunk_bytes
                 self._synchronise(sync, now)
             case wire.Status(sync=wire.Sync() as sync):
                 self._synchronise(sync, now)
@@ -390,51 +369,26 @@ class ClientSession:
         if self.link is Link.OPEN:
             raise LifecycleError("lifecycle", state=self.link.value, event="sync")
         if not self._synchronised:
-            self._take_numbers(sync)
+            self._audio.take_numbers(sync)
+            self._controls.take_numbers(sync)
         self._synchronised = True
         self._token = sync.token
         self._newest_event = sync.last_event
-        self._received = sync.received
-        for seq in self._window.synchronise(sync.next_seq):
+        for seq in self._audio.synchronise(sync, self.limits, now):
             self._events.append(ev.ChunksLost(seq, seq, "given_up"))
-        self._window.advance(sync.next_seq, sync.committed_seq, sync.resume_seq)
-        self._window.credit_ms = sync.credit_ms
-        self._mimes_told.clear()
-        self._progress_at = now
-        self._pace = TokenBucket(self.limits.max_chunks_per_s, self.limits.max_chunks_per_s, now)
-        self._pace.grant(len(self._window.waiting), now)
         outage_s = self._link.answered(now)
         self._follow(server, sync.controls)
-        self._out += [wire.encode(control) for control in self._controls]
+        self._out += self._controls.frames()
         if outage_s is not None:
             self._events.append(ev.Resumed(self._link.attempt, outage_s, sync.next_seq))
-            if self._reconnections.add(now):
-                self._alert("reconnections", on=True, value=self.settings.reconnections_alert)
-
-    def _take_numbers(self, sync: wire.Sync) -> None:
-        """This client is new to a session that may be further on: its numbers begin where the server's end."""
-        self._window.rebase(sync.next_seq, sync.next_stream, sync.audio_ms)
-        self._first_stream = sync.next_stream
-        self._mimes = {stream + sync.next_stream: mime for stream, mime in self._mimes.items()}
-        self._controls_made += sync.controls
-        self._controls = [
-            msgspec.structs.replace(c, n=c.n + sync.controls, at_seq=c.at_seq + sync.next_seq)
-            for c in self._controls
-        ]
+            self._alerts.reconnected(now)
 
     def _receive_ack(self, ack: wire.ServerAck, now: float) -> None:
         self._link.proved(now)
-        self._received = ack.received
-        if ack.next_seq > self._window.next_seq:
-            self._progress_at = now
-        self._window.advance(ack.next_seq, ack.committed_seq, ack.resume_seq)
-        self._window.credit_ms = ack.credit_ms
-        if ack.seq is None:
-            self._window.ask(ack.missing)
-        else:
-            self._window.answered(ack.seq, ack.missing)
+        self._audio.acknowledged(ack, now)
+        if ack.seq is not None:
             self.clock.add(ack.client_sent_ms, ack.received_ms, ack.sent_ms, self.clock_ms(now))
-        self._controls = [control for control in self._controls if control.n > ack.controls]
+        self._controls.applied(ack.controls)
         self._events.append(ev.AckReceived(ack))
 
     def _receive_view(self, message: wire.TranscriptionPartial | wire.Metrics, now: float) -> None:
@@ -442,10 +396,9 @@ class ClientSession:
             self.tracker.heard(to_ms(message.heard_s))
             self._events.append(ev.MetricsReceived(message))
         else:
-            self.partials[message.segment] = message
-            self._result(message, now)
+            self._text.show(message, now)
             self._events.append(ev.PartialReceived(message))
-        self._watch_latency(now)
+        self._alerts.latency(self.tracker.current_s(now))
 
     def _receive_numbered(
         self, message: wire.TranscriptionFinal | wire.Status | wire.SessionCompleted, now: float
@@ -454,21 +407,18 @@ class ClientSession:
             return
         match message:
             case wire.TranscriptionFinal():
-                self.finals.append(message)
-                self.partials = {k: v for k, v in self.partials.items() if k > message.segment}
-                self._result(message, now)
+                self._text.settle(message, now)
+                self._alerts.latency(self.tracker.current_s(now))
                 self._events.append(ev.FinalReceived(message))
-                self._watch_latency(now)
             case wire.Status():
                 self._follow(_phase(message.phase), message.controls)
                 self._events.append(ev.StatusReceived(message))
             case wire.SessionCompleted(summary=summary):
                 self.tracker.finish(now)
-                self._received = summary.received
                 self.summary = summary
-                if self.phase is not Phase.COMPLETED:
-                    self._follow(Phase.FINALIZING, self._controls_made)
-                    self._follow(Phase.COMPLETED, self._controls_made)
+                for phase in (Phase.FINALIZING, Phase.COMPLETED):
+                    self._follow(phase, 0)
+                self._audio.finish(summary.received)
                 self._events.append(ev.Completed(summary))
 
     def _receive_error(self, message: wire.ServerError, now: float) -> None:
@@ -481,7 +431,7 @@ class ClientSession:
         elif message.fatal:
             self._give_up(message.code, close=True)
         elif retry_after_s:
-            self._hold_until = max(self._hold_until, now + retry_after_s)
+            self._audio.hold(now + retry_after_s)
         if message.code == "chunk_lost":
             self._events.append(msgspec.convert(message.parameters, ev.ChunksLost, strict=False))
 
@@ -497,16 +447,11 @@ class ClientSession:
 
     def _follow(self, server: Phase, controls: int) -> None:
         """Takes the server's phase over, with the buttons that it has not applied yet."""
-        self._controls = [control for control in self._controls if control.n > controls]
-        pending = [PhaseEvent(control.action) for control in self._controls if control.action != "flush"]
-        self.phase = reconcile(self.phase, server, pending)
-        if server in _ENDING and (lost := self._window.close()):
+        self._controls.applied(controls)
+        self.phase = reconcile(self.phase, server, self._controls.steps())
+        if server in _ENDING and (lost := self._audio.finish()):
             self._events.append(ev.ChunksLost(*lost, "session_over"))
         self._tell_state()
-
-    def _result(self, message: wire.TranscriptionPartial | wire.TranscriptionFinal, now: float) -> None:
-        words_ms = [(word.start_ms, word.end_ms) for word in message.words]
-        self.tracker.result(message.audio_end_ms, words_ms, now)
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -514,44 +459,14 @@ class ClientSession:
         phase = next_phase(self.phase, event)
         if phase is not self.phase:
             self.phase = phase
-            self._number_control(_ACTIONS[event], now)
+            self._number_control(ACTIONS[event], now)
             self._tell_state()
 
     def _number_control(self, action: wire.ControlAction, now: float) -> None:
         self.clock_ms(now)
-        self._controls_made += 1
-        control = wire.ClientControl(action, self._controls_made, self._window.captured)
-        self._controls.append(control)
+        control = self._controls.press(action, self._audio.captured)
         if self.link is Link.OPEN:
             self._out.append(wire.encode(control))
-
-    def _next_chunk(self, now: float) -> HeldChunk | None:
-        chunk = self._window.to_send()
-        if chunk is None or now < self._hold_until or not (self._pace and self._pace.take(now)):
-            return None
-        return chunk
-
-    def _audio_frame(self, chunk: HeldChunk, now: float) -> bytes:
-        if not self._window.unanswered:
-            self._progress_at = now
-        self._window.sent(chunk)
-        self._transmitted += 1
-        self.tracker.sent(chunk.seq, duration_ms=chunk.duration_ms, end_ms=chunk.end_ms, now=now)
-        mime = None if chunk.stream in self._mimes_told else self._mimes.get(chunk.stream)
-        self._mimes_told.add(chunk.stream)
-        payload = chunk.payload or b""
-        header = wire.AudioHeader(
-            seq=chunk.seq,
-            stream=chunk.stream,
-            bytes=len(payload),
-            crc32=chunk.crc32,
-            duration_ms=chunk.duration_ms,
-            captured_ms=chunk.captured_ms,
-            sent_ms=self.clock_ms(now),
-            mime=mime,
-            lost=chunk.payload is None,
-        )
-        return wire.encode_audio(header, payload)
 
     def _ack(self) -> str:
         self._acked_event = self._last_event
@@ -559,7 +474,7 @@ class ClientSession:
 
     def _ping(self, now: float) -> None:
         self._out.append(wire.encode(wire.ClientPing(self.clock_ms(now))))
-        self._out += [wire.encode(control) for control in self._controls]
+        self._out += self._controls.frames()
         self._out.append(self._ack())
 
     def _lose(self, reason: str, now: float, *, close: bool, retry_after_s: float = 0.0) -> None:
@@ -580,22 +495,7 @@ class ClientSession:
 
     def _cut(self) -> None:
         self._out.clear()
-        self._window.link_lost()
-
-    def _watch_latency(self, now: float) -> None:
-        latency_s = self.tracker.current_s(now)
-        if latency_s > self.settings.latency_alert_s:
-            self._alert("latency", on=True, value=latency_s)
-        elif latency_s < self.settings.latency_goal_s:
-            self._alert("latency", on=False, value=latency_s)
-
-    def _alert(self, name: ev.AlertName, *, on: bool, value: float) -> None:
-        if on and name not in self._alerts:
-            self._alerts.add(name)
-            self._events.append(ev.AlertRaised(name, value))
-        elif not on and name in self._alerts:
-            self._alerts.remove(name)
-            self._events.append(ev.AlertCleared(name, value))
+        self._audio.link_lost()
 
     def _report(self, error: RtsttError, *, fatal: bool = False) -> None:
         self._events.append(ev.ErrorReceived(wire.server_error(error, fatal=fatal)))

@@ -14,7 +14,7 @@ from rtstt_lab.errors import (
     SequenceError,
 )
 from rtstt_lab.protocol.events import ChunkAccepted, HoleDeclared, LossReason
-from rtstt_lab.protocol.messages import AudioHeader, Limits, Received, check_payload
+from rtstt_lab.protocol.messages import MAX_DURATION_MS, AudioHeader, Limits, Received, check_payload
 from rtstt_lab.protocol.timing import TokenBucket
 from rtstt_lab.protocol.windows import ReceiveWindow
 from rtstt_lab.types import AudioFormat
@@ -23,7 +23,6 @@ _MAX_AHEAD: Final = 256
 _MAX_AHEAD_BYTES: Final = 16 * 2**20
 _OVERDRAFT_MS: Final = 5_000
 """Chunks on their way while the credit shrank are taken up to here."""
-_MAX_HOLE_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +191,8 @@ class Intake:
     def _duration_between(self, after: AudioHeader) -> int:
         before = self._previous
         if before is None:
-            return min(after.captured_ms, _MAX_HOLE_MS)
-        return min(max(0, after.captured_ms - before.captured_ms - before.duration_ms), _MAX_HOLE_MS)
+            return min(after.captured_ms, MAX_DURATION_MS)
+        return min(max(0, after.captured_ms - before.captured_ms - before.duration_ms), MAX_DURATION_MS)
 
     def _watch_gap(self, now: float) -> None:
         gap = self._window.gap

@@ -24,6 +24,8 @@ MAX_HEADER_BYTES: Final = 4_096
 MAX_MESSAGE_BYTES: Final = 2_000_000
 """Of a whole frame, base64 included: the transport's own limit."""
 MAX_MISSING: Final = 64
+MAX_DURATION_MS: Final = 60_000
+"""Of one chunk."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Sequence: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -84,7 +86,7 @@ class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
     stream: Sequence
     bytes: Count
     crc32: Annotated[int, Meta(ge=0, le=2**32 - 1)]
-    duration_ms: Annotated[int, Meta(ge=0, le=60_000)]
+    duration_ms: Annotated[int, Meta(ge=0, le=MAX_DURATION_MS)]
     captured_ms: Milliseconds
     sent_ms: Milliseconds
     mime: ShortText | None = None

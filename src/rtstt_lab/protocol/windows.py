@@ -120,20 +120,16 @@ class SendWindow:
         self._in_flight.append(chunk)
         self._in_flight_ms += chunk.duration_ms
 
-    def answered(self, seq: int, missing: Iterable[int]) -> None:
+    def answered(self, seq: int | None, missing: Iterable[int]) -> None:
         """The frame with `seq` was answered: all sent before it are known to have arrived or not.
 
         Args:
-            seq: the number that the answer echoes.
+            seq: the number that the answer echoes; ``None`` if it answers none.
             missing: what is asked for again; sent again unless it is on its way already.
         """
         if any(chunk.seq == seq for chunk in self._in_flight):
             while self._pop_in_flight() != seq:
                 pass
-        self.ask(missing)
-
-    def ask(self, missing: Iterable[int]) -> None:
-        """Chunks that the server asks for again."""
         on_the_way = {chunk.seq for chunk in self._in_flight}
         self._again |= {seq for seq in missing if seq < self._cursor} - on_the_way
 
