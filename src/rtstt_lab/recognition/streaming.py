@@ -236,6 +236,12 @@ class StreamingRecognizer:
             return self._wants_step()
 
     @property
+    def wants_final(self) -> bool:
+        """Whether an utterance has ended and waits for the decode that makes it final."""
+        with self._lock:
+            return bool(self._utterances) and self._utterances[0].end_s is not None
+
+    @property
     def language(self) -> str | None:
         """As given or as settled; ``None`` while there was too little speech to tell."""
         return self._language
@@ -271,11 +277,32 @@ class StreamingRecognizer:
 
     def settle(self) -> list[Result]:
         """A pause or the end: everything that was said becomes final. More audio may follow."""
-        with self._lock:
-            self._note(self._detector.finish())
+        self.end_utterance()
         results: list[Result] = []
         while self._utterances:
             results += self.step()
+        return results
+
+    def end_utterance(self) -> None:
+        """What is being said ends here; steps make it final, as long as `wants_final`."""
+        with self._lock:
+            self._note(self._detector.finish())
+
+    def skip(self) -> list[Result]:
+        """Gives up the window that could not be decoded: of it, only what was promised becomes final."""
+        with self._lock:
+            window = self._next_window() if self._utterances else None
+        if window is None:
+            return []
+        nothing = Hypothesis((), window.start_s, window.end_s, self._language or "en", 0.0, 0.0, 1.0)
+        if not window.closing:
+            with self._lock:
+                self._utterances.appendleft(_Utterance(window.start_s, window.end_s))
+                self._utterances[1].start_s = window.end_s
+        results = self._close((), nothing)
+        with self._lock:
+            self._decoded_s = max(self._decoded_s, window.end_s)
+            self._buffer.drop_before(self._anchor_s)
         return results
 
     def _note(self, events: list[SpeechEvent]) -> None:
