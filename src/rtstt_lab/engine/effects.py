@@ -1,0 +1,185 @@
+"""What the engine asks of the one who runs it, and what it is answered: frozen, without behaviour.
+
+Effects are executed in order, and before what `SessionEngine.data_to_send` gives is written: a mark is in the
+journal before the client hears that it may forget the audio. Audio and recognition belong to one
+`SessionWorker`; feeds may be executed while a step runs, all else one after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rtstt_lab.audio.quality import Quality
+from rtstt_lab.protocol.events import CloseLink
+from rtstt_lab.transcript import Transcript
+from rtstt_lab.types import AudioFormat, Final, Partial
+
+JobKind: TypeAlias = Literal["step", "settle", "finish", "skip"]
+"""Decode the newest state; make all that was said final; the same, and the audio streams are over; give up
+the window that could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAudio:
+    """Decode a chunk into the recognizer's ear; answered by `audio_fed` or `audio_failed`."""
+
+    seq: int
+    stream: int
+    payload: bytes
+    format: AudioFormat
+    duration_ms: int
+    captured_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHole:
+    """Keep the time of a chunk that will never come; answered by `audio_fed`."""
+
+    seq: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recognise:
+    """Run the recognizer; answered by `recognised` or `recognition_failed`. Never two at once."""
+
+    job: int
+    kind: JobKind
+
+
+@dataclass(frozen=True, slots=True)
+class FinalRecord:
+    """A final, as the journal keeps it."""
+
+    final: Final
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRecord:
+    """A commit mark, as the journal keeps it.
+
+    Attributes:
+        committed_seq: chunks below are disposed of for good.
+        resume_seq: the chunk that a fresh decoder starts from.
+        resume_s: where that chunk's audio begins on the audio clock, at the earliest.
+        settled_s: audio before this is disposed of.
+    """
+
+    committed_seq: int
+    resume_seq: int
+    resume_s: float
+    settled_s: float
+
+
+JournalRecord: TypeAlias = FinalRecord | MarkRecord
+
+
+@dataclass(frozen=True, slots=True)
+class WriteJournal:
+    """Append to the session's text journal."""
+
+    record: JournalRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SaveTranscript:
+    """Write the file; answered by `saved` or `save_failed`. Once in a session's life."""
+
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class FreeWorker:
+    """Recognition is over: close the worker, let go of model state and audio; the session lives on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The session is over: forget it, but for its tombstone. Always the last effect."""
+
+
+Effect: TypeAlias = (
+    FeedAudio | FeedHole | Recognise | WriteJournal | SaveTranscript | CloseLink | FreeWorker | Release
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What the recognizer stands at, after every job.
+
+    Attributes:
+        heard_s: the newest sample that came in, on the audio clock.
+        settled_s: audio before this is disposed of: final, committed, or without speech.
+        pending_s: speech that came in and that no decode has reached.
+        wants_step: a step would have something to do,
+        wants_final: and would make an utterance final that has ended.
+        language: ISO 639-1 code, once it is known.
+    """
+
+    heard_s: float
+    settled_s: float
+    pending_s: float
+    wants_step: bool
+    wants_final: bool
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReport:
+    """Answer to a feed.
+
+    Attributes:
+        samples: decoded so far in all, silence for holes included: the audio clock.
+        complete_seq: of all chunks below this number the audio has come out; a container's comes late.
+        restart_seq: once this chunk is committed, a fresh decoder needs no chunk below this number; ``None``
+            if nothing can be started here.
+        restart_s: where that chunk's audio begins on the audio clock, at the earliest.
+        quality: of the last second.
+        hearing: of the recognizer.
+    """
+
+    samples: int
+    complete_seq: int
+    restart_seq: int | None
+    restart_s: float
+    quality: Quality | None
+    hearing: Hearing
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionReport:
+    """Answer to a recognition.
+
+    Attributes:
+        results: partials and finals, in order.
+        samples: decoded so far in all; more than at the last feed when the streams were finished.
+        decode_s: how long it took, waiting for the processor included.
+        hearing: of the recognizer.
+    """
+
+    results: tuple[Partial | Final, ...]
+    samples: int
+    decode_s: float
+    hearing: Hearing
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSample:
+    """The machine, about once a second (M2). Of the host or the container, whichever is less.
+
+    Attributes:
+        cpu_percent: of the server's process tree, 100 a core.
+        process_cpu_s: its processor time so far.
+        rss_mb: its resident memory.
+        ram_available_mb: what is left.
+        gpu: name of the GPU in use, or empty.
+        gpu_percent: its use.
+    """
+
+    cpu_percent: float
+    process_cpu_s: float
+    rss_mb: float
+    ram_available_mb: float
+    gpu: str = ""
+    gpu_percent: float | None = None

@@ -1,0 +1,59 @@
+"""How far the audio is disposed of, told in chunks: the commit mark and the place to resume from (rule 2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from rtstt_lab.types import SAMPLE_RATE_HZ
+
+_ROUNDING_S = 0.5 / SAMPLE_RATE_HZ
+
+
+@dataclass(slots=True)
+class _Chunk:
+    seq: int
+    end_s: float | None = None
+
+
+class CommitMarks:
+    """Holds each chunk's end on the audio clock against the time up to which everything is settled.
+
+    A chunk's end is known when all its audio has come out of the decoder: of PCM at once, of a container some
+    chunks later. Both marks only ever grow.
+    """
+
+    def __init__(self) -> None:
+        self.committed_seq = 0
+        self.resume_seq = 0
+        self.resume_s = 0.0
+        self._chunks: deque[_Chunk] = deque()
+        self._restarts: deque[tuple[int, int, float]] = deque()
+
+    def fed(self, seq: int) -> None:
+        """Chunk ``seq`` is in the decoder, or it is a hole; numbers come in order without gaps."""
+        self._chunks.append(_Chunk(seq))
+
+    def complete(self, before_seq: int, samples: int) -> None:
+        """All audio of the chunks below ``before_seq`` lies within the first ``samples``."""
+        for chunk in self._chunks:
+            if chunk.seq >= before_seq:
+                break
+            if chunk.end_s is None:
+                chunk.end_s = samples / SAMPLE_RATE_HZ
+
+    def restart(self, after_seq: int, restart_seq: int, at_s: float) -> None:
+        """When ``after_seq`` is committed a fresh decoder can start with ``restart_seq``, at ``at_s``."""
+        self._restarts.append((after_seq, restart_seq, at_s))
+
+    def settle(self, settled_s: float) -> bool:
+        """Moves the marks; says whether one of them moved."""
+        before = self.committed_seq, self.resume_seq
+        while self._chunks:
+            end_s = self._chunks[0].end_s
+            if end_s is None or end_s > settled_s + _ROUNDING_S:
+                break
+            self.committed_seq = self._chunks.popleft().seq + 1
+        while self._restarts and self._restarts[0][0] < self.committed_seq:
+            _, self.resume_seq, self.resume_s = self._restarts.popleft()
+        return (self.committed_seq, self.resume_seq) != before

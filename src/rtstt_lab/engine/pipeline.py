@@ -1,0 +1,166 @@
+"""From a chunk in the queue to its words and its commit mark: what is fed and recognised when.
+
+One feed and one recognition at a time are under way; they may overlap while words are still changing, and
+never while everything said is being made final.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rtstt_lab.engine import effects as fx
+from rtstt_lab.engine.feeding import Feeding, Settle
+from rtstt_lab.engine.jobs import Jobs
+from rtstt_lab.engine.marks import CommitMarks
+from rtstt_lab.engine.pacing import Pacer
+from rtstt_lab.types import SAMPLE_RATE_HZ
+
+
+class Pipeline:
+    """The recognition side of a session.
+
+    Args:
+        effects: where its own go.
+        feed_ahead_s: unheard speech that is given to the recognizer at once.
+        longest_interval_s: the most audio between two partial decodes.
+
+    Attributes:
+        hearing: the recognizer, as last reported.
+        samples: the audio clock.
+        recorded_ms: length of all chunks and holes, as their recorder told it.
+        decode_s: how long the last recognition took.
+    """
+
+    def __init__(self, effects: list[fx.Effect], *, feed_ahead_s: float, longest_interval_s: float) -> None:
+        self.hearing = fx.Hearing(0.0, 0.0, 0.0, wants_step=False, wants_final=False, language=None)
+        self.samples = 0
+        self.recorded_ms = 0
+        self.decode_s = 0.0
+        self._effects = effects
+        self._feed_ahead_s = feed_ahead_s
+        self._feeding = Feeding()
+        self._jobs = Jobs()
+        self._marks = CommitMarks()
+        self._pacer = Pacer(longest_interval_s)
+
+    @property
+    def audio_s(self) -> float:
+        """The audio clock in seconds."""
+        return self.samples / SAMPLE_RATE_HZ
+
+    @property
+    def recorded_s(self) -> float:
+        """Audio recorded so far, by the recorder's word or by what came out of it, whichever is more."""
+        return max(self.recorded_ms / 1000, self.audio_s)
+
+    @property
+    def waiting_s(self) -> float:
+        """The backlog: audio that no decode has reached."""
+        return self._feeding.waiting_s + self.hearing.pending_s
+
+    @property
+    def slowed(self) -> bool:
+        """Partials come less often than they might, since the machine cannot keep up."""
+        return self._pacer.interval_s > 0
+
+    def put(self, item: fx.FeedAudio | fx.FeedHole) -> None:
+        """A chunk or hole, in order."""
+        self.recorded_ms += item.duration_ms
+        self._feeding.put(item)
+
+    def settle(self) -> None:
+        """Everything put so far is to become final; more may follow."""
+        self._feeding.put(Settle("settle"))
+
+    def finish(self) -> None:
+        """The same, and nothing follows."""
+        self._feeding.put(Settle("finish"))
+
+    def stop(self) -> None:
+        """Drops what waits; answers still to come are passed over."""
+        self._feeding.clear()
+        self._jobs.drop()
+
+    def advance(self, now: float) -> None:
+        """Begins whatever can be begun."""
+        self._feed()
+        if self._jobs.current is None:
+            settle = self._feeding.next_settle()
+            if settle is not None:
+                self._begin(settle.kind, now)
+            elif not self._feeding.at_settle and self._pacer.due(self.hearing):
+                self._begin("step", now)
+
+    def audio_fed(self, seq: int, report: fx.AudioReport) -> bool:
+        """A chunk or hole is with the recognizer; false if none was waited for."""
+        if not self._feeding.fed(seq):
+            return False
+        self.samples, self.hearing = report.samples, report.hearing
+        self._marks.fed(seq)
+        self._marks.complete(report.complete_seq, report.samples)
+        if report.restart_seq is not None:
+            self._marks.restart(seq, report.restart_seq, report.restart_s)
+        return True
+
+    def audio_failed(self, seq: int) -> fx.FeedAudio | fx.FeedHole | None:
+        """A chunk could not be decoded.
+
+        Returns:
+            What is fed instead: the same again, then its hole; ``None`` if none was waited for.
+        """
+        instead = self._feeding.failed(seq)
+        if instead is not None:
+            self._effects.append(instead)
+        return instead
+
+    def recognised(self, job: int, report: fx.RecognitionReport, now: float) -> fx.JobKind | None:
+        """A job went well.
+
+        Returns:
+            Its kind; ``None`` if none was waited for.
+        """
+        kind = self._jobs.done(job)
+        if kind is None:
+            return None
+        self.decode_s = self._pacer.end(now)
+        self.samples, self.hearing = report.samples, report.hearing
+        if kind == "finish":
+            self._marks.complete(2**31, report.samples)
+        interrupted = self._jobs.interrupted() if kind == "skip" else None
+        if interrupted is not None:
+            self._begin(interrupted, now)
+        return kind
+
+    def recognition_failed(self, job: int, now: float) -> fx.JobKind | None:
+        """A job failed.
+
+        Returns:
+            What is begun instead: the same again, then ``skip``; ``None`` if nothing helps.
+        """
+        instead = self._jobs.failed(job)
+        if instead is not None:
+            self._begin(instead, now)
+        return instead
+
+    def awaits(self, job: int) -> bool:
+        """Whether this is the job under way."""
+        return self._jobs.current is not None and self._jobs.current.job == job
+
+    def mark(self, *, everything: bool = False) -> fx.MarkRecord | None:
+        """The commit mark, if it has moved; with ``everything`` all audio is disposed of."""
+        marks, settled_s = self._marks, self.audio_s if everything else self.hearing.settled_s
+        if not marks.settle(math.inf if everything else settled_s):
+            return None
+        return fx.MarkRecord(marks.committed_seq, marks.resume_seq, marks.resume_s, settled_s)
+
+    def _feed(self) -> None:
+        """The next chunk, unless much unheard speech is with the recognizer already, or it is settling."""
+        if self._jobs.settling or self.hearing.pending_s >= self._feed_ahead_s:
+            return
+        item = self._feeding.next_feed()
+        if item is not None:
+            self._effects.append(item)
+
+    def _begin(self, kind: fx.JobKind, now: float) -> None:
+        self._pacer.begin(self.hearing, now)
+        self._effects.append(self._jobs.begin(kind))

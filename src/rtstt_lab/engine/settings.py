@@ -1,0 +1,32 @@
+"""The engine's bounds and times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Defaults are the specification's; queue and session length are in the session's `Limits`.
+
+    Attributes:
+        feed_ahead_s: unheard speech that the recognizer is given at once; the rest waits in the queue.
+        warning_before_s: how long before the session's greatest length its end is announced (E3).
+        metrics_s: time between two `server:metrics`.
+        acknowledge_s: how long a finished session waits for its client's acknowledgement,
+        linkless_s: how long one without a link is kept (rule 4),
+        failed_s: and how long the text of one that could not be saved can still be fetched.
+        low_memory_mb: a warning below this (A2).
+        least_memory_mb: saved and released below this (E3).
+        longest_interval_s: the most audio between two partial decodes when the machine cannot keep up.
+    """
+
+    feed_ahead_s: float = 10.0
+    warning_before_s: float = 60.0
+    metrics_s: float = 1.0
+    acknowledge_s: float = 30.0
+    linkless_s: float = 120.0
+    failed_s: float = 3_600.0
+    low_memory_mb: float = 1_024.0
+    least_memory_mb: float = 256.0
+    longest_interval_s: float = 4.0

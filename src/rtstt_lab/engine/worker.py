@@ -1,0 +1,139 @@
+"""Executes a session's feeds and recognitions, in a thread of the server or in virtual time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from rtstt_lab.audio.quality import QualityMeter
+from rtstt_lab.audio.stream import StreamDecoder, silence
+from rtstt_lab.engine.effects import AudioReport, FeedAudio, FeedHole, Hearing, Recognise, RecognitionReport
+from rtstt_lab.errors import SequenceError
+from rtstt_lab.recognition.streaming import StreamingRecognizer
+from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Partial, Samples
+
+
+class SessionWorker:
+    """One session's decoder and recognizer. Feeds may come while `recognise` runs in another thread.
+
+    Args:
+        recognizer: this session's own.
+        cpu_clock: seconds of processor time; told apart, so that a simulation may have its own.
+    """
+
+    def __init__(self, recognizer: StreamingRecognizer, *, cpu_clock: Callable[[], float]) -> None:
+        self._recognizer = recognizer
+        self._cpu_clock = cpu_clock
+        self._meter = QualityMeter()
+        self._results: list[Partial | Final] = []
+        self._samples = 0
+        self._stream = -1
+        self._decoder: StreamDecoder | None = None
+        self._fed_bytes = 0
+        self._inside: deque[tuple[int, int]] = deque()
+
+    def feed(self, chunk: FeedAudio) -> AudioReport:
+        """Decodes a chunk and gives its samples to the recognizer.
+
+        Raises:
+            AudioError: it cannot be decoded; fed again, it is tried with a fresh decoder.
+            SequenceError: it belongs to a recorder that is over.
+        """
+        decoder = self._decoder_of(chunk)
+        before = self._samples
+        self._hear(decoder.feed(chunk.payload, captured_end_s=(chunk.captured_ms + chunk.duration_ms) / 1000))
+        self._fed_bytes += len(chunk.payload)
+        self._inside.append((chunk.seq, self._fed_bytes))
+        complete_seq = self._complete_seq(chunk.seq)
+        if chunk.format.container == "pcm":
+            return self._report(complete_seq, chunk.seq + 1, self._samples)
+        return self._report(complete_seq, chunk.seq if decoder.restartable else None, before)
+
+    def hole(self, hole: FeedHole) -> AudioReport:
+        """Lets the time of a lost chunk pass in silence."""
+        duration_s = hole.duration_ms / 1000
+        self._hear(self._decoder.hole(duration_s) if self._decoder else silence(duration_s))
+        self._inside.append((hole.seq, self._fed_bytes))
+        complete_seq = self._complete_seq(hole.seq)
+        exact = complete_seq > hole.seq
+        return self._report(complete_seq, hole.seq + 1 if exact else None, self._samples)
+
+    def recognise(self, job: Recognise) -> RecognitionReport:
+        """Runs the recognizer once.
+
+        Raises:
+            RecognitionError: the model failed; nothing was lost, and the same job may be tried again.
+        """
+        began = self._cpu_clock()
+        if job.kind == "step":
+            self._results += self._recognizer.step()
+        elif job.kind == "skip":
+            self._results += self._recognizer.skip()
+        else:
+            if job.kind == "finish":
+                self._finish_stream()
+            self._settle()
+        results, self._results = tuple(self._results), []
+        return RecognitionReport(results, self._samples, self._cpu_clock() - began, self._hearing())
+
+    def close(self) -> None:
+        """Ends the decoder's thread and drops what it held."""
+        if self._decoder:
+            self._decoder.close()
+            self._decoder = None
+
+    def _settle(self) -> None:
+        """Step by step, so that what one step said is not lost when the next one fails."""
+        self._recognizer.end_utterance()
+        while self._recognizer.wants_final:
+            self._results += self._recognizer.step()
+
+    def _decoder_of(self, chunk: FeedAudio) -> StreamDecoder:
+        if chunk.stream < self._stream:
+            raise SequenceError("stream_over", seq=chunk.seq, stream=chunk.stream, current=self._stream)
+        if chunk.stream > self._stream or self._decoder is None:
+            self._finish_stream()
+            self._stream = chunk.stream
+            self._decoder = StreamDecoder(chunk.format)
+            self._fed_bytes = 0
+        return self._decoder
+
+    def _finish_stream(self) -> None:
+        if self._decoder:
+            decoder, self._decoder = self._decoder, None
+            self._hear(decoder.finish())
+        self._inside.clear()
+
+    def _hear(self, samples: Samples) -> None:
+        self._samples += len(samples)
+        if len(samples):
+            self._meter.feed(samples)
+            self._recognizer.accept_audio(samples)
+
+    def _complete_seq(self, newest_seq: int) -> int:
+        """The first chunk of which some audio may still be inside the decoder."""
+        consumed = self._decoder.consumed_bytes if self._decoder else self._fed_bytes
+        while self._inside and self._inside[0][1] <= consumed:
+            self._inside.popleft()
+        return self._inside[0][0] if self._inside else newest_seq + 1
+
+    def _report(self, complete_seq: int, restart_seq: int | None, restart: int) -> AudioReport:
+        return AudioReport(
+            self._samples,
+            complete_seq,
+            restart_seq,
+            restart / SAMPLE_RATE_HZ,
+            self._meter.measure(),
+            self._hearing(),
+        )
+
+    def _hearing(self) -> Hearing:
+        recognizer = self._recognizer
+        return Hearing(
+            heard_s=recognizer.heard_s,
+            settled_s=recognizer.settled_s,
+            pending_s=recognizer.pending_s,
+            wants_step=recognizer.wants_step,
+            wants_final=recognizer.wants_final,
+            language=recognizer.language,
+        )
