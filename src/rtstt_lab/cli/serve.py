@@ -1,0 +1,132 @@
+"""``rtstt serve``: the streaming server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from rtstt_lab.cli.localized import command, option, say
+from rtstt_lab.errors import UsageError
+
+_LEAST_TOKEN: Final = 16
+_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@command("serve", help_key="server.help")
+@option("--host", default="127.0.0.1", show_default=True, help_key="server.host")
+@option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help_key="server.port")
+@option("--model", default="base", show_default=True, help_key="server.model")
+@option("--language", default="auto", show_default=True, help_key="server.language")
+@option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("output"),
+    show_default=True,
+    help_key="server.output",
+)
+@option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help_key="server.device",
+)
+@option("--compute-type", default="auto", show_default=True, help_key="server.compute_type")
+@option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help_key="server.threads")
+@option(
+    "--max-sessions",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    help_key="server.max_sessions",
+)
+@option("--ssl-certfile", type=click.Path(path_type=Path), help_key="server.certfile")
+@option("--ssl-keyfile", type=click.Path(path_type=Path), help_key="server.keyfile")
+@option("--allow-origin", multiple=True, metavar="ORIGIN", help_key="server.allow_origin")
+@option("--insecure", is_flag=True, help_key="server.insecure")
+@option("--until-stdin-closes", is_flag=True, help_key="server.until_stdin_closes")
+def serve(  # noqa: PLR0917 - click gives every option by its name
+    host: str,
+    port: int,
+    model: str,
+    language: str,
+    output: Path,
+    device: str,
+    compute_type: str,
+    threads: int,
+    max_sessions: int,
+    ssl_certfile: Path | None,
+    ssl_keyfile: Path | None,
+    allow_origin: tuple[str, ...],
+    insecure: bool,
+    until_stdin_closes: bool,
+) -> None:
+    """Runs the server until Ctrl-C, SIGTERM or, if asked for, the end of stdin."""
+    _one_thread_each()
+    _no_core_dumps()
+    from rtstt_lab.server import auth, serving  # noqa: PLC0415 - after the numeric libraries' settings
+    from rtstt_lab.server.registry import SessionRegistry  # noqa: PLC0415
+    from rtstt_lab.server.settings import ServerSettings, check_exposure  # noqa: PLC0415
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    chosen = os.environ.pop("RTSTT_TOKEN", "")
+    if chosen and len(chosen) < _LEAST_TOKEN:
+        raise UsageError("token_short", least=_LEAST_TOKEN)
+    settings = ServerSettings(
+        api_token=chosen or auth.new_token(),
+        output=output,
+        host=host,
+        port=port,
+        model=model,
+        language=None if language == "auto" else language,
+        device=device,
+        compute_type=compute_type,
+        threads=threads,
+        max_sessions=max_sessions,
+        certfile=ssl_certfile,
+        keyfile=ssl_keyfile,
+        allowed_origins=frozenset(allow_origin),
+    )
+    if check_exposure(settings, own_token=bool(chosen), insecure=insecure):
+        _tell("server.exposed", host=host)
+    if not chosen:
+        _tell("server.token", token=settings.api_token)
+    _tell("server.loading", model=model)
+
+    def ready(bound_port: int) -> None:
+        scheme = "https" if settings.encrypted else "http"
+        _tell("server.ready", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound_port}")
+        click.echo(
+            json.dumps({"ready": True, "port": bound_port, "pid": os.getpid(), "protocol": "rtstt.v1"})
+        )
+
+    asyncio.run(
+        serving.serve(settings, SessionRegistry(settings), ready=ready, until_stdin_closes=until_stdin_closes)
+    )
+    _tell("server.ended")
+
+
+def _tell(key: str, **parameters: object) -> None:
+    """A line for a person; stdout is for programs."""
+    click.echo(say(key, **parameters), err=True)
+
+
+def _one_thread_each() -> None:
+    """BLAS and OpenMP threads spin while they wait; one thread a decode does the same work for less."""
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+
+
+def _no_core_dumps() -> None:
+    """A core dump would hold audio (S2)."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # noqa: PLC0415 - there is none on Windows
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,171 @@
+"""Does the sessions' work on threads: each session's in order, and the decoder in fair turns.
+
+Feeding audio is cheap and waits for nobody but its own session; decoding is dear, so a session that asks
+for a decode waits for its turn among all of them. Everything here is called on the event loop; only
+`SessionWorker` runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
+
+from rtstt_lab.engine.effects import AudioReport, FeedAudio, FeedHole, Recognise, RecognitionReport
+from rtstt_lab.engine.worker import SessionWorker
+
+Work: TypeAlias = FeedAudio | FeedHole | Recognise
+Report: TypeAlias = AudioReport | RecognitionReport
+Done: TypeAlias = Callable[[Work, Report | BaseException], None]
+
+_Who = TypeVar("_Who", bound=Hashable)
+
+
+class FairTurns(Generic[_Who]):
+    """Whose turn it is: whoever has had least of a resource, and nobody earns credit by staying away.
+
+    Start-time fair queueing (Goyal, Vin and Cheng, 1996) with one weight: a turn starts at the later of what
+    the asker has used and where the last turn started, and the earliest start goes first.
+    """
+
+    def __init__(self) -> None:
+        self._used_s: dict[_Who, float] = {}
+        self._waiting: dict[_Who, float] = {}
+        self._start_s = 0.0
+
+    def ask(self, who: _Who) -> None:
+        """Queues for one turn; asking again while waiting changes nothing."""
+        self._waiting.setdefault(who, max(self._used_s.get(who, 0.0), self._start_s))
+
+    def take(self) -> _Who | None:
+        """The next one, who no longer waits; of equals, the one that asked first."""
+        if not self._waiting:
+            return None
+        who = min(self._waiting, key=self._waiting.__getitem__)
+        self._start_s = self._waiting.pop(who)
+        self._used_s[who] = self._start_s
+        return who
+
+    def used(self, who: _Who, seconds: float) -> None:
+        """Charges a turn that was taken."""
+        self._used_s[who] = self._used_s.get(who, self._start_s) + seconds
+
+    def forget(self, who: _Who) -> None:
+        """Drops one that will not come back."""
+        self._waiting.pop(who, None)
+        self._used_s.pop(who, None)
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """One session's work.
+
+    Attributes:
+        worker: does it; feeds may run beside a step, all else one after the other.
+        done: told the outcome of each piece, on the event loop.
+    """
+
+    worker: SessionWorker
+    done: Done
+    waiting: deque[Work] = field(default_factory=deque)
+    running: list[Work] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next piece may begin."""
+        if not self.waiting:
+            return False
+        match self.running:
+            case []:
+                return True
+            case [Recognise(kind="step")]:
+                return not isinstance(self.waiting[0], Recognise)
+            case _:
+                return False
+
+
+class Executor:
+    """Threads shared by all sessions.
+
+    Args:
+        decodes_at_once: how many decodes the machine bears.
+    """
+
+    def __init__(self, decodes_at_once: int) -> None:
+        self._feeding = ThreadPoolExecutor(2, thread_name_prefix="feed")
+        self._decoding = ThreadPoolExecutor(decodes_at_once, thread_name_prefix="decode")
+        self._turns: FairTurns[Lane] = FairTurns()
+        self._free = decodes_at_once
+
+    def submit(self, lane: Lane, work: Work) -> None:
+        """Queues a piece of work behind the lane's earlier ones."""
+        lane.waiting.append(work)
+        self._advance(lane)
+
+    def close_lane(self, lane: Lane) -> None:
+        """Drops what waits; what runs now ends, its outcome is not told, and then the worker is closed."""
+        if not lane.closed:
+            lane.closed = True
+            lane.waiting.clear()
+            self._turns.forget(lane)
+            self._close_worker(lane)
+
+    async def shutdown(self) -> None:
+        """Ends the threads once what runs has ended; all lanes must be closed."""
+        for pool in (self._decoding, self._feeding):
+            await asyncio.to_thread(pool.shutdown)
+
+    def _advance(self, lane: Lane) -> None:
+        if not lane.ready:
+            return
+        if isinstance(lane.waiting[0], Recognise):
+            self._turns.ask(lane)
+            self._decode_next()
+        else:
+            self._start(lane, self._feeding)
+
+    def _decode_next(self) -> None:
+        while self._free and (lane := self._turns.take()) is not None:
+            self._free -= 1
+            self._start(lane, self._decoding)
+
+    def _start(self, lane: Lane, pool: ThreadPoolExecutor) -> None:
+        work = lane.waiting.popleft()
+        lane.running.append(work)
+        loop, began_s = asyncio.get_running_loop(), time.monotonic()
+        pool.submit(_perform, lane.worker, work).add_done_callback(
+            lambda future: loop.call_soon_threadsafe(self._finished, lane, work, future, began_s)
+        )
+        self._advance(lane)
+
+    def _finished(self, lane: Lane, work: Work, future: Future[Report], began_s: float) -> None:
+        lane.running.remove(work)
+        if isinstance(work, Recognise):
+            self._free += 1
+            if not lane.closed:
+                self._turns.used(lane, time.monotonic() - began_s)
+        if lane.closed:
+            self._close_worker(lane)
+        else:
+            lane.done(work, future.exception() or future.result())
+            self._advance(lane)
+        self._decode_next()
+
+    def _close_worker(self, lane: Lane) -> None:
+        if not lane.running:
+            self._feeding.submit(lane.worker.close)
+
+
+def _perform(worker: SessionWorker, work: Work) -> Report:
+    match work:
+        case FeedAudio():
+            return worker.feed(work)
+        case FeedHole():
+            return worker.hole(work)
+        case Recognise():
+            return worker.recognise(work)

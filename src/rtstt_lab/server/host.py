@@ -1,0 +1,233 @@
+"""Runs one `SessionEngine`: executes its effects, writes what it sends, keeps its timer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final as Constant
+from typing import TypeAlias
+
+from rtstt_lab.engine.effects import (
+    AudioReport,
+    Effect,
+    FeedAudio,
+    FeedHole,
+    FreeWorker,
+    Recognise,
+    RecognitionReport,
+    Release,
+    SaveTranscript,
+    WriteJournal,
+)
+from rtstt_lab.engine.session import SessionEngine
+from rtstt_lab.engine.worker import SessionWorker
+from rtstt_lab.errors import AudioDecodeError, RecognitionError, RtsttError, StorageError
+from rtstt_lab.protocol.events import CloseLink
+from rtstt_lab.protocol.lifecycle import TERMINAL
+from rtstt_lab.protocol.server import ServerSession
+from rtstt_lab.server.executor import Executor, Lane, Report, Work
+from rtstt_lab.server.outbox import Outbox
+from rtstt_lab.transcript import Transcript
+
+Save: TypeAlias = Callable[[Transcript], Path]
+
+_LIVE_FRAMES: Constant = (
+    '{"type":"server:transcription_partial"',
+    '{"type":"server:metrics"',
+)
+"""Not numbered, without secrets, and worth a viewer's while."""
+
+log = logging.getLogger(__name__)
+
+
+class SessionHost:
+    """One live session on the event loop; every method is called there.
+
+    Args:
+        session: the protocol's side of it.
+        engine: decides everything.
+        worker: hears and recognises, on the executor's threads.
+        executor: shared by all sessions.
+        save: writes a transcript; called on a thread.
+        clock: monotonic seconds, the event loop's.
+        freed: told once, when model and audio are let go of.
+        released: told once, when the session is over.
+
+    Attributes:
+        settled: set when the session has ended and its transcript is saved, or could not be.
+    """
+
+    def __init__(
+        self,
+        session: ServerSession,
+        engine: SessionEngine,
+        worker: SessionWorker,
+        *,
+        executor: Executor,
+        save: Save,
+        clock: Callable[[], float],
+        freed: Callable[[], None],
+        released: Callable[[SessionHost], None],
+    ) -> None:
+        self.session = session
+        self.engine = engine
+        self.settled = asyncio.Event()
+        self._executor = executor
+        self._lane = Lane(worker, self._work_done)
+        self._save = save
+        self._clock = clock
+        self._freed = freed
+        self._released = released
+        self._outboxes: dict[int, Outbox] = {}
+        self._viewers: dict[Outbox, int] = {}
+        self._links = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._saving: set[asyncio.Task[None]] = set()
+        self._over = False
+
+    def link_opened(self, outbox: Outbox) -> int:
+        """Takes up a socket; what is sent to it goes through its outbox.
+
+        Returns:
+            The link's number.
+        """
+        self._links += 1
+        self._outboxes[self._links] = outbox
+        self.engine.link_opened(self._clock(), self._links)
+        self.drain()
+        return self._links
+
+    def link_lost(self, link: int) -> None:
+        """The socket is gone, whoever closed it."""
+        del self._outboxes[link]
+        self.engine.link_lost(link, self._clock())
+        self.drain()
+
+    def receive(self, frame: str | bytes, link: int) -> None:
+        """A frame that came in."""
+        if isinstance(frame, str):
+            self.engine.receive_text(frame, self._clock(), link)
+        else:
+            self.engine.receive_bytes(frame, self._clock(), link)
+        self.drain()
+
+    def watch(self, outbox: Outbox, after: int) -> None:
+        """Sends a viewer the numbered events after this one, and what follows."""
+        self._viewers[outbox] = after
+        self._show()
+
+    def unwatch(self, outbox: Outbox) -> None:
+        """The viewer is gone."""
+        self._viewers.pop(outbox, None)
+
+    def drain(self) -> None:
+        """Executes what the engine wants done; to be called after every call of the engine."""
+        effects = self.engine.effects()
+        ending = [effect for effect in effects if isinstance(effect, CloseLink | Release)]
+        for effect in effects:
+            if effect not in ending:
+                self._execute(effect)
+        for link, frame in self.engine.data_to_send(self._clock()):
+            self._write(link, frame)
+        for effect in ending:
+            self._execute(effect)
+        self._show()
+        if self.session.phase in TERMINAL:
+            self.settled.set()
+        if not self._over:
+            self._arm()
+
+    def close(self) -> None:
+        """Lets go of everything, without a word to the engine."""
+        self._over = True
+        self._disarm()
+        self._free()
+        for outbox in (*self._outboxes.values(), *self._viewers):
+            outbox.close(1000, "completed")
+        self.settled.set()
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case FeedAudio() | FeedHole() | Recognise():
+                self._executor.submit(self._lane, effect)
+            case SaveTranscript(transcript):
+                self._saving.add(task := asyncio.create_task(self._save_transcript(transcript)))
+                task.add_done_callback(self._saving.discard)
+            case CloseLink(code, reason, link):
+                if outbox := self._outboxes.get(link):
+                    outbox.close(code, reason)
+            case FreeWorker():
+                self._free()
+            case Release():
+                self.close()
+                self._released(self)
+            case WriteJournal():
+                pass  # nobody would read it: a server that was killed doesn't take its sessions up again
+
+    def _work_done(self, work: Work, outcome: Report | BaseException) -> None:
+        now = self._clock()
+        match work, outcome:
+            case _, MemoryError():
+                self.engine.out_of_memory(now)
+            case Recognise(job=job), RecognitionReport():
+                self.engine.recognised(job, outcome, now)
+            case Recognise(job=job), BaseException():
+                error = _known(outcome, RecognitionError, "recognition_failed", start_s=0.0)
+                self.engine.recognition_failed(job, error, now)
+            case FeedAudio(seq=seq) | FeedHole(seq=seq), AudioReport():
+                self.engine.audio_fed(seq, outcome, now)
+            case FeedAudio(seq=seq) | FeedHole(seq=seq), BaseException():
+                error = _known(outcome, AudioDecodeError, "audio_decode", seq=seq)
+                self.engine.audio_failed(seq, error, now)
+        self.drain()
+
+    async def _save_transcript(self, transcript: Transcript) -> None:
+        try:
+            file = await asyncio.to_thread(self._save, transcript)
+        except StorageError as error:
+            self.engine.save_failed(error, self._clock())
+        else:
+            self.engine.saved(str(file), self._clock())
+        self.drain()
+
+    def _write(self, link: int, frame: str | bytes) -> None:
+        if outbox := self._outboxes.get(link):
+            outbox.put(frame)
+        if isinstance(frame, str) and frame.startswith(_LIVE_FRAMES):
+            for viewer in self._viewers:
+                viewer.put(frame)
+
+    def _show(self) -> None:
+        for viewer, seen in self._viewers.items():
+            for frame in self.session.events_after(seen):
+                viewer.put(frame)
+            self._viewers[viewer] = max(seen, self.session.last_event)
+
+    def _arm(self) -> None:
+        self._disarm()
+        if (deadline := self.engine.next_deadline()) is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._ring)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self.engine.handle_timer(self._clock())
+        self.drain()
+
+    def _free(self) -> None:
+        if not self._lane.closed:
+            self._executor.close_lane(self._lane)
+            self._freed()
+
+
+def _known(outcome: BaseException, kind: type[RtsttError], key: str, **parameters: object) -> RtsttError:
+    """The error as the house names it; of a foreign one only the type is told: its text may hold anything."""
+    if isinstance(outcome, RtsttError):
+        return outcome
+    log.error("a worker failed", exc_info=outcome)
+    return kind(key, reason=type(outcome).__name__, **parameters)

@@ -1,0 +1,213 @@
+"""The sessions over HTTP and WebSocket; each route checks who asks, then calls the registry."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, Literal, TypeVar
+from typing import Final as Constant
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
+
+from rtstt_lab.errors import AuthenticationError, MalformedFrameError, OriginError, RtsttError
+from rtstt_lab.protocol.messages import CreatedSession, CreateSession
+from rtstt_lab.server import auth, link
+from rtstt_lab.server.host import SessionHost
+from rtstt_lab.server.limits import MAX_JSON_BYTES, read_body
+from rtstt_lab.server.registry import SessionRegistry, status_of
+
+_Body = TypeVar("_Body")
+_MEDIA_TYPES: Constant = {
+    "txt": "text/plain; charset=utf-8",
+    "json": "application/json",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+}
+_SCHEMAS: Constant = "#/components/schemas/"
+
+
+def registry_of(connection: HTTPConnection) -> SessionRegistry:
+    """The sessions of the server that was asked."""
+    registry: SessionRegistry = connection.app.state.registry
+    return registry
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Turns pages from elsewhere away (S3).
+
+    Raises:
+        OriginError: the request comes from such a page.
+    """
+    origin = connection.headers.get("origin")
+    if not auth.origin_allowed(
+        origin, connection.headers.get("host"), registry_of(connection).settings.allowed_origins
+    ):
+        raise OriginError("origin_refused", origin=(origin or "")[:200])
+
+
+def require_api_token(request: Request) -> None:
+    """Lets only the server's owner in.
+
+    Raises:
+        AuthenticationError: without the API token.
+    """
+    if not registry_of(request).is_owner(auth.bearer(request.headers.get("authorization"))):
+        raise AuthenticationError("authentication")
+
+
+def schemas(*more: type) -> dict[str, Any]:
+    """JSON Schemas of the bodies, for the OpenAPI document."""
+    _, components = msgspec.json.schema_components(
+        (CreateSession, CreatedSession, *more), ref_template=_SCHEMAS + "{name}"
+    )
+    return components
+
+
+def _content(schema: str) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"$ref": f"{_SCHEMAS}{schema}"}}}}
+
+
+router: Constant = APIRouter(prefix="/api/streaming/sessions", tags=["sessions"])
+_checked: Constant = [Depends(check_origin)]
+
+
+@router.post(
+    "",
+    status_code=201,
+    dependencies=_checked,
+    response_class=Response,
+    responses={
+        201: {"description": "Created", **_content("CreatedSession")},
+        401: {"description": "Not the API token", **_content("Problem")},
+        422: {"description": "A body, model or language that can't be", **_content("Problem")},
+        429: {"description": "As many sessions as the server takes", **_content("Problem")},
+        503: {"description": "Nothing new is taken at the moment", **_content("Problem")},
+    },
+    openapi_extra={"requestBody": {"required": False, **_content("CreateSession")}},
+)
+async def create_session(request: Request) -> Response:
+    """Makes a session; its WebSocket is at ``ws_path``."""
+    require_api_token(request)
+    wanted = _parse(await read_body(request.stream(), MAX_JSON_BYTES) or b"{}", CreateSession)
+    return _json(await registry_of(request).create(wanted), 201)
+
+
+@router.get("", dependencies=_checked, response_class=Response)
+async def list_sessions(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """Sessions: live ones, finished ones of the last day, and for the API token all saved ones.
+
+    Newest first; a session's own token shows that session only.
+    """
+    registry, token = registry_of(request), _token(request)
+    page = slice(offset, offset + limit)
+    sessions = registry.statuses(token)
+    saved = await registry.history() if registry.is_owner(token) else []
+    return _json(
+        {
+            "sessions": sessions[page],
+            "sessions_total": len(sessions),
+            "history": saved[page],
+            "history_total": len(saved),
+        }
+    )
+
+
+@router.get("/{session_id}", dependencies=_checked, response_class=Response)
+async def get_session(request: Request, session_id: str) -> Response:
+    """State, statistics and figures; of a finished session what stays of it for a day."""
+    return _json(status_of(registry_of(request).authorise(session_id, _token(request))))
+
+
+@router.post("/{session_id}/token", status_code=201, dependencies=_checked, response_class=Response)
+async def new_session_token(request: Request, session_id: str) -> Response:
+    """A fresh session token, as for a page that was loaded again."""
+    require_api_token(request)
+    return _json({"session_token": registry_of(request).renew_token(session_id)}, 201)
+
+
+@router.delete("/{session_id}", status_code=204, dependencies=_checked, response_class=Response)
+async def delete_session(request: Request, session_id: str, file: bool = False) -> Response:
+    """Ends a live session without a file, or forgets a finished one; ``file=true``: its transcript, too."""
+    await registry_of(request).delete(session_id, _token(request), file=file)
+    return Response(status_code=204)
+
+
+@router.get("/{session_id}/transcript", dependencies=_checked, response_class=Response)
+async def get_transcript(
+    request: Request,
+    session_id: str,
+    format: Literal["txt", "json", "srt", "vtt", "csv"] = "txt",  # noqa: A002
+) -> Response:
+    """What is final so far, at any time; of a finished session the saved text."""
+    body = await registry_of(request).transcript(session_id, _token(request), format)
+    return Response(body, media_type=_MEDIA_TYPES[format])
+
+
+@router.websocket("/{session_id}/ws")
+async def session_link(socket: WebSocket, session_id: str) -> None:
+    """The session: `rtstt.v1`, from ``client:hello`` on."""
+    await link.accept(socket)
+    try:
+        check_origin(socket)
+        registry = registry_of(socket)
+        if host := registry.host(session_id):
+            await link.serve_link(socket, host)
+        else:
+            stone = registry.tombstone(session_id)
+            registry.authorise(session_id, (await link.hello(socket)).token)
+            await link.tell_last(socket, stone.last_event, 1000, "completed")
+    except RtsttError as error:
+        await link.refuse(socket, error)
+
+
+@router.websocket("/{session_id}/events")
+async def session_events(socket: WebSocket, session_id: str, after: Annotated[int, Query(ge=0)] = 0) -> None:
+    """The session for a viewer, read only; it says ``client:hello`` first, too."""
+    await link.accept(socket)
+    try:
+        check_origin(socket)
+        registry = registry_of(socket)
+        if not registry.host(session_id):
+            registry.tombstone(session_id)
+        found = registry.authorise(session_id, (await link.hello(socket)).token)
+        if isinstance(found, SessionHost):
+            await link.serve_viewer(socket, found, after)
+        else:
+            await link.tell_last(socket, found.last_event, 1000, "completed")
+    except RtsttError as error:
+        await link.refuse(socket, error)
+
+
+def _token(request: Request) -> str | None:
+    return auth.bearer(request.headers.get("authorization"))
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(
+        msgspec.json.encode(_explicit(value), enc_hook=str), status, media_type="application/json"
+    )
+
+
+def _explicit(value: object) -> object:
+    """With all fields: on the WebSocket defaults are left off, here a reader should see them."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _explicit(getattr(value, name)) for name in value.__struct_fields__}
+    if is_dataclass(value):
+        return {field.name: _explicit(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {name: _explicit(part) for name, part in value.items()}
+    return [_explicit(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _parse(body: bytes, kind: type[_Body]) -> _Body:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise MalformedFrameError("body_malformed", reason=str(error)[:200]) from error

@@ -1,0 +1,138 @@
+"""The threads behind the sessions: order within one, fairness among all."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtstt_lab.engine.effects import FeedHole, Recognise
+from rtstt_lab.server.executor import Executor, FairTurns, Lane
+
+
+@pytest.mark.requirement("O4")
+@settings(deadline=None)
+@given(st.dictionaries(st.integers(0, 5), st.integers(1, 9), min_size=2), st.integers(20, 60))
+def test_turns_share_the_decoder_evenly(costs, rounds):
+    """Sessions that always want a decode have had the same time, to within one turn of the dearest."""
+    turns: FairTurns[int] = FairTurns()
+    had = dict.fromkeys(costs, 0)
+    for _ in range(rounds):
+        for who in costs:
+            turns.ask(who)
+        who = turns.take()
+        had[who] += costs[who]
+        turns.used(who, costs[who])
+    assert max(had.values()) - min(had.values()) <= max(costs.values())
+
+
+@pytest.mark.requirement("O4")
+def test_absence_earns_no_credit():
+    """One that comes late takes turns with the others and doesn't catch up first."""
+    turns: FairTurns[str] = FairTurns()
+    for _ in range(100):
+        turns.ask("early")
+        turns.used(turns.take(), 1)
+    order = []
+    for _ in range(6):
+        turns.ask("early")
+        turns.ask("late")
+        order.append(turns.take())
+        turns.used(order[-1], 1)
+    assert order.count("late") <= 4
+    turns.forget("late")
+    assert turns.take() in {"early", None}
+
+
+class Worker:
+    """Notes what it is asked for, and when two threads are in it at once."""
+
+    def __init__(self, fail_on=None):
+        self.seen = []
+        self.fail_on = fail_on
+        self.overlap = False
+        self.lock = threading.Lock()
+
+    def _note(self, what):
+        self.overlap |= not self.lock.acquire(blocking=False)
+        try:
+            self.seen.append(what)
+            if what == self.fail_on:
+                raise MemoryError(what)
+            return SimpleNamespace(what=what)
+        finally:
+            if self.lock.locked():
+                self.lock.release()
+
+    def hole(self, work):
+        return self._note(("hole", work.seq))
+
+    def recognise(self, work):
+        return self._note(("decode", work.job))
+
+
+@pytest.mark.requirement("D2", "O4")
+async def test_each_sessions_work_is_done_in_order():
+    """Pieces of one session never overlap, keep their order, and each outcome is told on the event loop."""
+    executor = Executor(decodes_at_once=2)
+    loop_thread = threading.current_thread()
+    outcomes = []
+    finished = asyncio.Event()
+    workers = [Worker() for _ in range(4)]
+
+    def done(work, outcome):
+        assert threading.current_thread() is loop_thread
+        outcomes.append(outcome)
+        if len(outcomes) == 4 * 40:
+            finished.set()
+
+    lanes = [Lane(worker, done) for worker in workers]
+    for n in range(20):
+        for lane in lanes:
+            executor.submit(lane, FeedHole(seq=n, duration_ms=10))
+            executor.submit(lane, Recognise(job=n, kind="step"))
+    await asyncio.wait_for(finished.wait(), 30)
+    await executor.shutdown()
+    for worker in workers:
+        assert worker.seen == [(kind, n) for n in range(20) for kind in ("hole", "decode")]
+        assert not worker.overlap
+
+
+@pytest.mark.requirement("E2")
+async def test_failures_are_told_and_work_goes_on():
+    """What a worker raises is an outcome like any other; the next piece runs."""
+    executor = Executor(decodes_at_once=1)
+    outcomes = []
+    finished = asyncio.Event()
+
+    def done(work, outcome):
+        outcomes.append(outcome)
+        if len(outcomes) == 2:
+            finished.set()
+
+    lane = Lane(Worker(fail_on=("decode", 0)), done)
+    executor.submit(lane, Recognise(job=0, kind="step"))
+    executor.submit(lane, Recognise(job=1, kind="step"))
+    await asyncio.wait_for(finished.wait(), 30)
+    await executor.shutdown()
+    assert isinstance(outcomes[0], MemoryError)
+    assert outcomes[1].what == ("decode", 1)
+
+
+@pytest.mark.requirement("O3")
+async def test_a_closed_lane_does_nothing_more():
+    """After a session's end its waiting work is dropped and no outcome is told."""
+    executor = Executor(decodes_at_once=1)
+    told = []
+    lane = Lane(Worker(), lambda *outcome: told.append(outcome))
+    for n in range(5):
+        executor.submit(lane, Recognise(job=n, kind="step"))
+    executor.close_lane(lane)
+    await executor.shutdown()
+    await asyncio.sleep(0)
+    assert not told
+    assert len(lane.worker.seen) <= 1
