@@ -77,7 +77,7 @@ class World:
         answering: whether an opened socket leads to the server.
         steps: what the client was told, and what came of it.
         delivered: numbers that the server gave out, with "audio" or the reason of the hole, in order.
-        controls: buttons applied: action, number, at_seq, and the server's next_seq at that moment.
+        controls: buttons applied: action, number, at_seq, and how many chunks had been given out.
         finals_sent: texts of the finals, in order.
         injected: audio frames that the link itself added.
     """
@@ -106,6 +106,7 @@ class World:
         self.captured_payloads: list[bytes] = []
         self.stopping = False
         self._links = 0
+        self._silent = False
         self._link: int | None = None
         self._up, self._down = Pipe(), Pipe()
         self._later: list[tuple[float, Callable[[], None]]] = []
@@ -126,7 +127,7 @@ class World:
         self.events += events
         self._record(name, arguments, returned, raised, events, data)
         for frame in data:
-            if self._link is not None:
+            if self._link is not None and not self._silent:
                 self._up.put(frame, self.now + self.delay_s)
         for event in events:
             if isinstance(event, ev.OpenLink):
@@ -135,7 +136,9 @@ class World:
                 self._disconnect()
         return returned
 
-    def capture(self, payload: bytes, duration_ms: int = 250, stream: int = 0, mime: str | None = None) -> None:
+    def capture(
+        self, payload: bytes, duration_ms: int = 250, stream: int = 0, mime: str | None = None
+    ) -> None:
         """The recorder hands a chunk over."""
         before = self.client.ledger.captured
         captured_ms = self.client.clock_ms(self.now) - duration_ms
@@ -174,9 +177,7 @@ class World:
         """The link is dead and nobody is told."""
         if self._link is not None:
             self._up, self._down = Pipe(), Pipe()
-            self.answering = False
-            self.delay_s += 1e6
-            self._later.append((self.now + 15.0, self._speak_again))
+            self._silent = True
 
     def damage(self) -> None:
         """One bit of the last chunk on its way up is flipped."""
@@ -298,9 +299,10 @@ class World:
             if not reachable:
                 self.call("link_lost", reason="refused", code=None)
                 return
-            self._link = attempt
+            self._link, self._silent = attempt, not answering
             if answering:
                 self.server.link_opened(self.now, attempt)
+                self._serve()
             self.call("link_opened")
 
         entry = (self.now + min(self.delay_s, 2.0), opened)
@@ -315,11 +317,6 @@ class World:
             self._up, self._down = Pipe(), Pipe()
             self.server.link_lost(link, self.now)
             self._serve()
-
-    def _speak_again(self) -> None:
-        self._later = [entry for entry in self._later if entry[1] != self._speak_again]
-        self.answering = True
-        self.delay_s = 0.05
 
     def _arrive_up(self) -> None:
         if self._link is not None:
@@ -345,7 +342,7 @@ class World:
         """Drains the server."""
         events = self.server.events()
         for link, frame in self.server.data_to_send(self.now):
-            if link == self._link and self.delay_s < 1e5:
+            if link == self._link and not self._silent:
                 self._down.put(frame, self.now + self.delay_s)
         for event in events:
             match event:
@@ -356,7 +353,7 @@ class World:
                 case ev.HoleDeclared(seq=seq, reason=reason):
                     self.delivered.append((seq, reason))
                 case ev.ControlApplied(action=action, n=n, at_seq=at_seq):
-                    self.controls.append((action, n, at_seq, self.server.next_seq))
+                    self.controls.append((action, n, at_seq, len(self.delivered)))
                     self.stopping |= action == "stop"
                 case ev.CloseLink(link=link, code=code) if link == self._link:
                     self.cut(up=0, down=len(self._down.frames), code=code)
@@ -438,9 +435,9 @@ def walk(seed: int, length: int = 60) -> World:
         world.delay_s = rng.choice([0.0, 0.05, 0.4, 2.0])
 
     def unreachable() -> None:
-        world.reachable = rng.random() < 0.5
+        world.reachable, world.answering = rng.choice([(False, False), (True, False), (True, True)])
         world.advance(rng.choice([2.0, 10.0]))
-        world.reachable = rng.random() < 0.8
+        world.reachable, world.answering = rng.random() < 0.8, rng.random() < 0.9
 
     actions: list[tuple[int, Callable[[], Any]]] = [
         (12, record),

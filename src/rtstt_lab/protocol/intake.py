@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -140,8 +141,8 @@ class Intake:
         header = arrival.header
         self.audio_ms += header.duration_ms
         self._previous = header
-        stream_format = None if arrival.hole else self._format_of(header)
-        if stream_format is None:
+        stream_format = self._format_of(header)
+        if arrival.hole or stream_format is None:
             self._rejected += 1
             self._lost += 1
             return HoleDeclared(header.seq, header.stream, header.duration_ms, arrival.hole or "unreadable")
@@ -182,10 +183,10 @@ class Intake:
         """The format of the chunk's recorder; ``None`` if that was never told, is not accepted or is over."""
         if header.stream >= self.next_stream:
             self.next_stream = header.stream + 1
-            try:
-                self._format = AudioFormat.from_mime(header.mime or "")
-            except AudioFormatError:
-                self._format = None
+            self._format = None
+        if self._format is None and header.mime and header.stream == self.next_stream - 1:
+            with suppress(AudioFormatError):
+                self._format = AudioFormat.from_mime(header.mime)
         return self._format if header.stream == self.next_stream - 1 else None
 
     def _duration_between(self, after: AudioHeader) -> int:
