@@ -102,6 +102,10 @@ class SessionApi:
         answer = await self._call("GET", f"{_SESSIONS}/{session_id}/transcript", params={"format": kind})
         return answer.text
 
+    async def renew_token(self, session_id: str) -> str:
+        """A fresh token of a session, for a page that was loaded again; takes the server's own token."""
+        return str((await self._call("POST", f"{_SESSIONS}/{session_id}/token")).json()["session_token"])
+
     async def delete(self, session_id: str) -> None:
         """Aborts a live session without a file, or forgets a finished one."""
         await self._call("DELETE", f"{_SESSIONS}/{session_id}")

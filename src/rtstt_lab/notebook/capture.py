@@ -1,0 +1,243 @@
+"""The microphone in the page, as a widget: what is heard comes back as attributes that one can observe."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+from typing import Final as Constant
+
+import anywidget
+import ipywebrtc
+import msgspec
+import pandas as pd
+import traitlets
+from ipywidgets import widget_serialization
+
+from rtstt_lab.client.api import SessionApi
+from rtstt_lab.client.local import LocalServer
+from rtstt_lab.errors import RtsttError, SessionNotFoundError
+from rtstt_lab.notebook.background import BackgroundLoop
+from rtstt_lab.notebook.bundle import bundle, stylesheet
+from rtstt_lab.notebook.servers import ensure_running
+from rtstt_lab.protocol.lifecycle import Shown
+from rtstt_lab.protocol.messages import LatencyFigures, TranscriptionFinal
+from rtstt_lab.texts import LANGUAGES, preferred_language
+
+_VOICE: Constant = {
+    "channelCount": 1,
+    "sampleRate": 16_000,
+    "echoCancellation": True,
+    "noiseSuppression": True,
+}
+
+log = logging.getLogger(__name__)
+
+
+class _Mirrored(msgspec.Struct):
+    """What the page tells: its present view; of the finals only those that it has not told yet.
+
+    Attributes:
+        start: place of the first of `finals` among all of the session.
+    """
+
+    state: Shown
+    partial: str
+    file: str
+    alerts: dict[str, float]
+    latency: LatencyFigures | None
+    start: int
+    finals: tuple[TranscriptionFinal, ...]
+
+
+class MicCapture(anywidget.AnyWidget):
+    """Start, Pause, Resume and Stop for a microphone, the words as they come, and the session's state.
+
+    Recording and recognition go on between page and server alone; a busy kernel holds neither up. What the page knows is
+    told to Python at most ten times a second, in messages: of these attributes only those that are marked *saved* are
+    widget state, which a notebook may keep. No token, no audio and no transcript is among them.
+
+    Args:
+        server: of this kernel; need not be started yet.
+        model: of the next session; ``None`` takes the server's.
+        language: ISO 639-1 code of the next session; ``None`` detects it.
+        stream: an ipywebrtc stream instead of the microphone, e.g. ``AudioStream.from_file``.
+        ui_language: "en" or "es"; the locale's by default.
+
+    Attributes:
+        background: runs what Python has to do beside the kernel; its errors are shown in the widget.
+        stream: (saved) where the sound comes from.
+        ui_language: (saved) of the texts.
+        timeslice_ms: (saved) length of a chunk, 200 to 500 ms (D1).
+        bits_per_second: (saved) of the recorder's Opus.
+        session_id: of the present session; empty before there is one.
+        state: one of the eight, as `Shown` spells them.
+        partial: the text that may still change.
+        finals: closed segments, in order.
+        latency: figures of M1, ``None`` before the first.
+        alerts: those that are on, by name, with the figure behind each: latency in s (A1), memory in MB (A2),
+            reconnections (A3).
+        file: where the transcript was saved; empty before.
+        error: the newest failure on Python's side.
+    """
+
+    _esm = bundle()
+    _css = stylesheet()
+
+    stream = traitlets.Instance(ipywebrtc.MediaStream).tag(sync=True, **widget_serialization)
+    ui_language = traitlets.Enum(LANGUAGES, default_value="en").tag(sync=True)
+    timeslice_ms = traitlets.Int(250, min=200, max=500).tag(sync=True)
+    bits_per_second = traitlets.Int(24_000, min=6_000).tag(sync=True)
+
+    session_id = traitlets.Unicode()
+    state = traitlets.Unicode(Shown.CONNECTING.value)
+    partial = traitlets.Unicode()
+    finals: Any = traitlets.Tuple()
+    latency: Any = traitlets.Instance(LatencyFigures, allow_none=True)
+    alerts: Any = traitlets.Dict()
+    file = traitlets.Unicode()
+    error: Any = traitlets.Instance(RtsttError, allow_none=True)
+
+    def __init__(
+        self,
+        server: LocalServer,
+        *,
+        model: str | None = None,
+        language: str | None = None,
+        stream: ipywebrtc.MediaStream | None = None,
+        ui_language: str | None = None,
+        **traits: Any,
+    ) -> None:
+        self.server = server
+        self.model = model
+        self.language = language
+        self._own_stream = stream is None
+        self._path = ""
+        self.background = BackgroundLoop(self._show_error)
+        super().__init__(
+            stream=stream or _microphone(),
+            ui_language=ui_language or preferred_language(os.environ),
+            **traits,
+        )
+        self.on_msg(self._heard)
+
+    @property
+    def text(self) -> str:
+        """What is final so far, a line a segment."""
+        return "\n".join(final.text for final in self.finals)
+
+    def renew(self) -> None:
+        """Makes a new session with the present `model` and `language`; what the old one has is saved by the server."""
+        self.background.run(self._grant(renew=True))
+
+    def words(self) -> pd.DataFrame:
+        """Every final word, a row each: word, start_s, end_s (on the audio clock), probability, segment."""
+        rows = [
+            (word.text.strip(), word.start_ms / 1000, word.end_ms / 1000, word.probability, final.segment)
+            for final in self.finals
+            for word in final.words
+        ]
+        return pd.DataFrame(rows, columns=["word", "start_s", "end_s", "probability", "segment"])
+
+    async def status(self) -> dict[str, Any]:
+        """State, statistics and figures of the present session, as the server has them."""
+        async with self._api() as api:
+            return await api.status(self.session_id)
+
+    async def transcript(self, kind: str = "txt") -> str:
+        """What has been recognised in the present session, at any time.
+
+        Args:
+            kind: txt, json, srt, vtt or csv.
+
+        Raises:
+            SessionNotFoundError: before there is a session.
+        """
+        async with self._api() as api:
+            return await api.transcript(self.session_id, kind)
+
+    def close(self) -> None:
+        """Gives the microphone back; the server settles and saves what was said."""
+        if self._own_stream:
+            self.stream.close()
+        super().close()
+        self.background.close()
+
+    # --- what the page asks for: Python's only part in a session -----------------------------------------------------
+
+    def _heard(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
+        match message.get("type"):
+            case "access":
+                self.background.run(self._grant(renew=False))
+            case "renew":
+                self.background.run(self._grant(renew=True))
+            case "stream":
+                self._new_stream()
+                self.send({"type": "stream"})
+            case "mirror":
+                self._reflect(message)
+
+    async def _grant(self, *, renew: bool) -> None:
+        """Tells the page where its session is: a new one, or its present one (it was loaded again)."""
+        await asyncio.to_thread(ensure_running, self.server)
+        async with self._api() as api:
+            token = None if renew or not self.session_id else await self._token(api)
+            if token is None:
+                created = await api.create(model=self.model, language=self.language)
+                self._path, token = created.ws_path, created.session_token
+                self._new_stream()
+                self._forget(created.session_id)
+        self.send(
+            {
+                "type": "access",
+                "session_id": self.session_id,
+                "token": token,
+                "port": self.server.port,
+                "path": self._path,
+            }
+        )
+
+    async def _token(self, api: SessionApi) -> str | None:
+        try:
+            return await api.renew_token(self.session_id)
+        except SessionNotFoundError:  # the server was started anew
+            return None
+
+    def _new_stream(self) -> None:
+        """A CameraStream keeps its microphone open, and remembers a refusal, until it is closed."""
+        if self._own_stream:
+            old, self.stream = self.stream, _microphone()
+            old.close()
+
+    def _forget(self, session_id: str) -> None:
+        self.finals, self.partial, self.latency, self.alerts, self.file = (), "", None, {}, ""
+        self.error = None
+        self.session_id = session_id
+
+    def _reflect(self, message: Mapping[str, Any]) -> None:
+        told = msgspec.convert(message, _Mirrored)
+        with self.hold_trait_notifications():
+            self.state, self.partial, self.file = told.state.value, told.partial, told.file
+            self.alerts, self.latency = told.alerts, told.latency
+            self.finals = (*self.finals[: told.start], *told.finals)
+
+    def _show_error(self, error: Exception) -> None:
+        """Says it where it is seen: neither a thread's traceback nor a widget's callback has another place."""
+        if not isinstance(error, RtsttError):
+            log.error("the notebook's side of a session failed", exc_info=error)
+            error = RtsttError("notebook_failed", reason=str(error) or type(error).__name__)
+        self.error = error
+        parameters = {
+            name: value if isinstance(value, int | float) else str(value)
+            for name, value in error.parameters.items()
+        }
+        self.send({"type": "problem", "key": error.key, "parameters": parameters})
+
+    def _api(self) -> SessionApi:
+        return SessionApi(self.server.url, self.server.token)
+
+
+def _microphone() -> ipywebrtc.CameraStream:
+    return ipywebrtc.CameraStream(constraints={"audio": _VOICE, "video": False})

@@ -1,0 +1,164 @@
+"""The live demo: settings, the capture widget, the machine's meters and the export, in one panel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from html import escape
+from pathlib import Path
+from typing import Any
+from typing import Final as Constant
+
+import ipywebrtc
+import ipywidgets as widgets
+import pandas as pd
+
+from rtstt_lab.client.local import LocalServer
+from rtstt_lab.notebook.capture import MicCapture
+from rtstt_lab.notebook.servers import kernel_server
+from rtstt_lab.protocol.lifecycle import Shown
+from rtstt_lab.recognition.models import LANGUAGES, ModelStore
+from rtstt_lab.texts import preferred_language, text
+
+_FOLLOW_EVERY_S: Constant = 1.0
+_FORMATS: Constant = ("txt", "json", "srt", "vtt", "csv")
+_NAMED_LANGUAGES: Constant = {"es": "Español", "en": "English"}
+_UNUSED: Constant = {Shown.CONNECTING, Shown.CONNECTED}
+
+
+class LiveDemo(widgets.VBox):
+    """Speak, and read what you said; the last line of a cell shows it.
+
+    The server is a child process of the kernel, shared by all panels that save to the same folder; it starts when the
+    panel is first seen in a browser. Model and language apply from the next session on.
+
+    Args:
+        model: ``tiny.en``, ``base``, any name or folder that `ModelStore.resolve` takes.
+        language: ISO 639-1 code, or ``auto`` to detect it.
+        ui_language: "en" or "es"; the locale's by default.
+        output: folder of the transcripts.
+        stream: an ipywebrtc stream instead of the microphone, e.g. ``AudioStream.from_file("talk.wav")``.
+        server: another one than the kernel's own.
+
+    Attributes:
+        capture: the capture widget; its attributes can be observed.
+    """
+
+    def __init__(
+        self,
+        model: str = "base",
+        language: str = "auto",
+        ui_language: str | None = None,
+        *,
+        output: str | Path = "output",
+        stream: ipywebrtc.MediaStream | None = None,
+        server: LocalServer | None = None,
+    ) -> None:
+        self._ui_language = ui_language or preferred_language(os.environ)
+        self._output = Path(output).resolve()
+        self.capture = MicCapture(
+            server or kernel_server(self._output),
+            model=model,
+            language=_code(language),
+            stream=stream,
+            ui_language=self._ui_language,
+        )
+        self._model = self._dropdown("model", _model_options(model), model)
+        self._language = self._dropdown("language", self._language_options(language), language)
+        self._note = widgets.HTML()
+        self._meters = widgets.HTML().add_class("rtstt-meters")
+        self._format = widgets.Dropdown(options=_FORMATS, layout=widgets.Layout(width="5em"))
+        self._export = widgets.Button(description=self._text("export"), icon="download", disabled=True)
+        self._exported = widgets.HTML()
+        super().__init__(
+            [
+                widgets.HBox([self._model, self._language, self._note]).add_class("rtstt-settings"),
+                self.capture,
+                widgets.HBox([self._meters, widgets.HBox([self._format, self._export])]).add_class(
+                    "rtstt-footer"
+                ),
+                self._exported,
+            ]
+        )
+        self.add_class("rtstt-panel")
+        self._model.observe(self._settings_changed, "value")
+        self._language.observe(self._settings_changed, "value")
+        self.capture.observe(self._session_changed, "session_id")
+        self._export.on_click(lambda _: self.capture.background.run(self._export_file()))
+        self.capture.background.run(self._follow())
+
+    @property
+    def text(self) -> str:
+        """What is final so far, a line a segment."""
+        return self.capture.text
+
+    def words(self) -> pd.DataFrame:
+        """Every final word, a row each: word, start_s, end_s (on the audio clock), probability, segment."""
+        return self.capture.words()
+
+    @property
+    def file(self) -> Path | None:
+        """Where the transcript was saved; ``None`` before."""
+        return Path(self.capture.file) if self.capture.file else None
+
+    def close(self) -> None:
+        """Gives the microphone back; the server settles and saves what was said."""
+        self.capture.close()
+        super().close()
+
+    # --- settings ---------------------------------------------------------------------------------------------
+
+    def _settings_changed(self, _change: object) -> None:
+        self.capture.model = self._model.value
+        self.capture.language = _code(self._language.value)
+        if self.capture.session_id and Shown(self.capture.state) in _UNUSED:
+            self.capture.renew()
+        else:
+            self._note.value = escape(self._text("applies_next"))
+
+    def _session_changed(self, _change: object) -> None:
+        self._note.value = self._exported.value = self._meters.value = ""
+        self._export.disabled = False
+
+    # --- what the server tells --------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """The meters, once a second; also while a cell keeps the kernel busy."""
+        while True:
+            await asyncio.sleep(_FOLLOW_EVERY_S)
+            if self.capture.session_id and self.capture.server.running:
+                self._meters.value = self._metered(await self.capture.status())
+
+    def _metered(self, status: dict[str, Any]) -> str:
+        return str(status)
+
+    async def _export_file(self) -> None:
+        kind = self._format.value
+        file = self._output / f"{self.capture.session_id}.{kind}"
+        await asyncio.to_thread(file.write_text, await self.capture.transcript(kind), "utf-8")
+        self._exported.value = escape(self._text("exported", file=file))
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _dropdown(self, key: str, options: list[tuple[str, str]], value: str) -> widgets.Dropdown:
+        return widgets.Dropdown(options=options, value=value, description=self._text(key))
+
+    def _language_options(self, chosen: str) -> list[tuple[str, str]]:
+        codes = [*_NAMED_LANGUAGES, *(code for code in LANGUAGES if code not in _NAMED_LANGUAGES)]
+        return [
+            (self._text("language_auto"), "auto"),
+            *((_NAMED_LANGUAGES.get(code, code), code) for code in codes),
+        ]
+
+    def _text(self, key: str, **parameters: object) -> str:
+        return text(f"notebook.{key}", self._ui_language, **parameters)
+
+
+def _code(language: str) -> str | None:
+    return None if language == "auto" else language
+
+
+def _model_options(chosen: str) -> list[tuple[str, str]]:
+    """Names of models, those that are here first; an arrow marks those that must be fetched."""
+    options = [(info.name if info.available else f"{info.name} ↓", info.name) for info in ModelStore().list()]
+    return options if any(chosen == name for _, name in options) else [(chosen, chosen), *options]

@@ -1,0 +1,313 @@
+/** The widget: microphone → recorder → session → socket, and back to the page. What to do is session.js's affair. */
+
+import { CATALOGUES } from "./catalogues.js";
+import { openStream, problemOf } from "./microphone.js";
+import { Mirror } from "./mirror.js";
+import { Recorder } from "./recorder.js";
+import { ClientSession } from "./session.js";
+import { PROTOCOL } from "./tables.js";
+import { translator } from "./texts.js";
+import { Transport, addresses, pageBaseUrl } from "./transport.js";
+import { View } from "./view.js";
+
+const METER_MS = 100;
+const SILENT_DBFS = -90;
+const SILENT_AFTER_S = 3;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+const now = () => performance.now() / 1000;
+
+class Capture {
+  #model;
+  #session = null;
+  #transport = null;
+  #recorder = null;
+  #playable = null;
+  #mirror;
+  #timer = null;
+  #meter = null;
+  #watchers = new Set();
+  #alerts = new Map();
+  #streams = 0;
+  #recordedMs = 0;
+  #levelDbfs = null;
+  #soundAt = 0;
+  #problem = null;
+  #notice = null;
+  #file = "";
+  #busy = true;
+
+  #actions = {
+    start: () => this.#record((session) => session.start(now())),
+    resume: () => this.#record((session) => session.resume(now())),
+    pause: async () => {
+      await this.#recorder?.pause();
+      this.#playable?.set("playing", false);
+      this.#session.pause(now());
+    },
+    stop: async () => {
+      await this.#endRecording();
+      this.#session.stop(now());
+    },
+    reconnect: () => this.#session.reconnect(now()),
+    renew: () => this.#ask("renew"),
+    retry: () => this.#ask(this.#session ? "stream" : "access"),
+  };
+
+  constructor(model) {
+    this.#model = model;
+    this.#mirror = new Mirror((message) => model.send(message));
+    model.on("msg:custom", (message) => this.#heard(message));
+    model.on("change:ui_language", () => this.#changed());
+    model.send({ type: "access" });
+  }
+
+  /** Calls `watcher` with the view, now and after each change, until the returned function is called. */
+  watch(watcher) {
+    this.#watchers.add(watcher);
+    watcher(this.#view());
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** A button; the others wait until the microphone has opened, or its last chunk is here. */
+  async act(name) {
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#changed();
+    try {
+      await this.#actions[name]();
+    } catch (error) {
+      this.#problem = problemOf(error);
+    }
+    if (name !== "renew" && name !== "retry") this.#busy = false; // those two are answered by Python
+    this.#pump();
+  }
+
+  async close() {
+    clearTimeout(this.#timer);
+    this.#mirror.close();
+    this.#watchers.clear();
+    this.#transport?.close(1000, "widget closed");
+    await this.#endRecording();
+  }
+
+  // --- Python's side of the widget ---
+
+  #ask(type) {
+    this.#problem = null;
+    this.#model.send({ type });
+  }
+
+  async #heard(message) {
+    if (message.type === "access") await this.#begin(message);
+    if (message.type === "problem") this.#refused(message);
+    this.#busy = false;
+    this.#pump();
+  }
+
+  #refused({ key, parameters }) {
+    const told = { key: `errors.${key}`, parameters };
+    if (this.#session) this.#notice = told;
+    else this.#problem = told;
+  }
+
+  /** Takes up a session: a new one, or the present one on a page that was loaded again. */
+  async #begin({ session_id, token, port, path }) {
+    await this.#endRecording();
+    clearTimeout(this.#timer);
+    this.#transport?.close(1000, "another session");
+    this.#mirror.reset();
+    this.#alerts.clear();
+    this.#streams = 0;
+    this.#recordedMs = 0;
+    this.#problem = this.#notice = null;
+    this.#file = "";
+    const session = (this.#session = new ClientSession(session_id, token));
+    this.#transport = new Transport(addresses({ port, path }, location, pageBaseUrl(document)), PROTOCOL, {
+      opened: () => this.#pump(session.link_opened(now())),
+      text: (frame) => this.#pump(session.receive_text(frame, now())),
+      lost: (reason, code) => this.#pump(session.link_lost(reason, now(), code)),
+    });
+    session.connect(now());
+  }
+
+  // --- the session ---
+
+  /** After every call to the session: write its frames, act on its events, arm its timer, draw. */
+  #pump() {
+    if (this.#session) {
+      this.#drain();
+      this.#arm();
+      this.#mirror.update(() => this.#reflection());
+    }
+    this.#changed();
+  }
+
+  /** Frames go before events: what is to be sent is written before a CloseLink is obeyed. */
+  #drain() {
+    for (;;) {
+      const frames = this.#session.data_to_send(now());
+      const events = this.#session.events();
+      if (frames.length + events.length === 0) return;
+      for (const frame of frames) this.#transport.send(frame);
+      for (const event of events) this.#follow(event);
+    }
+  }
+
+  #arm() {
+    const session = this.#session;
+    clearTimeout(this.#timer);
+    const deadline = session.next_deadline();
+    if (deadline === null) return;
+    const waitMs = Math.min(MAX_TIMER_MS, Math.max(0, 1000 * (deadline - now())));
+    this.#timer = setTimeout(() => this.#pump(session.handle_timer(now())), waitMs);
+  }
+
+  #follow(event) {
+    const react = {
+      OpenLink: () => this.#transport.open(),
+      CloseLink: ({ code, reason }) => this.#transport.close(code, reason),
+      StateChanged: ({ phase, shown }) => this.#obey(phase, shown),
+      StatusReceived: ({ message: { alert } }) => alert && this.#warn(alert.name, alert.on, alert.value),
+      ErrorReceived: ({ message: { code, parameters, message } }) => {
+        this.#notice = { key: `errors.${code}`, parameters, message };
+      },
+      Completed: ({ summary }) => (this.#file = summary.file),
+      AlertRaised: ({ name, value }) => this.#warn(name, true, value),
+      AlertCleared: ({ name }) => this.#warn(name, false),
+    };
+    react[event.type]?.(event);
+  }
+
+  /** The session's phase may change without a button: at its limit, or on a page that was loaded again. */
+  #obey(phase, shown) {
+    if (["connected", "recording"].includes(shown)) this.#notice = null;
+    if (!["recording", "paused", "idle"].includes(phase)) this.#endRecording();
+    // A new recorder never starts by itself.
+    if (phase === "recording" && this.#recorder === null) this.#session.pause(now());
+  }
+
+  #warn(name, on, value) {
+    if (on) this.#alerts.set(name, value);
+    else this.#alerts.delete(name);
+  }
+
+  // --- the microphone ---
+
+  async #record(begin) {
+    this.#problem = null;
+    if (this.#recorder?.state !== "paused") this.#recorder = await this.#newRecorder();
+    this.#playable?.set("playing", true);
+    begin(this.#session);
+    this.#recorder.start();
+    this.#soundAt = now();
+    this.#meter ??= setInterval(() => this.#listen(), METER_MS);
+  }
+
+  async #newRecorder() {
+    await this.#recorder?.stop();
+    const { stream, playable } = await openStream(this.#model);
+    this.#playable = playable;
+    const number = this.#streams++;
+    let first = true;
+    return new Recorder(stream, {
+      timesliceMs: this.#model.get("timeslice_ms"),
+      bitsPerSecond: this.#model.get("bits_per_second"),
+      onEnded: () => this.#sourceEnded(),
+      onChunk: ({ payload, mime, durationMs, beginMs }) => {
+        this.#recordedMs += durationMs;
+        const duration_ms = Math.round(durationMs);
+        const captured_ms = this.#session.clock_ms(beginMs / 1000);
+        const head = { duration_ms, captured_ms, stream: number, mime: first ? mime : null };
+        first = false;
+        this.#pump(this.#session.send_audio(payload, { ...head, now: now() }));
+      },
+    });
+  }
+
+  /** A file that is over ends the session; a microphone that went away pauses it until there is another. */
+  async #sourceEnded() {
+    const playable = this.#playable;
+    await this.#endRecording();
+    if (playable) this.#session.stop(now());
+    else {
+      this.#session.pause(now());
+      this.#problem = { key: "notebook.microphone_gone" };
+    }
+    this.#pump();
+  }
+
+  async #endRecording() {
+    clearInterval(this.#meter);
+    const recorder = this.#recorder;
+    this.#meter = this.#recorder = this.#playable = this.#levelDbfs = null;
+    await recorder?.stop();
+  }
+
+  #listen() {
+    this.#levelDbfs = this.#recorder.state === "recording" ? this.#recorder.level() : null;
+    if (this.#levelDbfs === null || this.#levelDbfs > SILENT_DBFS) this.#soundAt = now();
+    this.#changed();
+  }
+
+  // --- what others see ---
+
+  #changed() {
+    if (this.#watchers.size === 0) return;
+    const view = this.#view();
+    for (const watcher of this.#watchers) watcher(view);
+  }
+
+  #view() {
+    const session = this.#session;
+    return {
+      t: translator(CATALOGUES, this.#model.get("ui_language")),
+      sessionId: session?.session_id ?? null,
+      shown: session?.shown ?? "connecting",
+      phase: session?.phase ?? "idle",
+      busy: this.#busy,
+      usable: this.#problem === null,
+      elapsedS: this.#recordedMs / 1000,
+      levelDbfs: this.#levelDbfs,
+      latencyS: session?.latency ? session.latency.p50_ms / 1000 : null,
+      finals: session?.finals ?? [],
+      partials: [...(session?.partials.values() ?? [])],
+      notice: this.#problem ?? this.#notice,
+      hints: this.#hints(),
+      file: this.#file,
+    };
+  }
+
+  #hints() {
+    const hints = [...this.#alerts].map(([name, value]) => ({ key: `notebook.alert_${name}`, parameters: { value } }));
+    if (this.#levelDbfs !== null && now() - this.#soundAt > SILENT_AFTER_S) hints.push({ key: "notebook.no_sound" });
+    if (this.#session?.shown === "reconnecting") {
+      hints.push({ key: "notebook.held", parameters: { seconds: this.#session.held_ms / 1000 } });
+    }
+    return hints;
+  }
+
+  #reflection() {
+    const { shown, finals, partials, latency } = this.#session;
+    const partial = [...partials.values()].map(({ text }) => text).join(" ");
+    return { state: shown, partial, finals, latency, file: this.#file, alerts: Object.fromEntries(this.#alerts) };
+  }
+}
+
+export default () => {
+  let capture;
+  return {
+    initialize({ model }) {
+      capture = new Capture(model);
+      return () => capture.close();
+    },
+    render({ el }) {
+      const view = new View(el, (action) => capture.act(action));
+      const forget = capture.watch((state) => view.draw(state));
+      return () => {
+        forget();
+        view.close();
+      };
+    },
+  };
+};
