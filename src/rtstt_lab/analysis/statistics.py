@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES: Final = 1_000
 LEVEL: Final = 0.95
@@ -102,7 +102,7 @@ def _bootstrap(
 
 
 def describe(
-    values: Sequence[float] | NDArray[np.float64],
+    values: ArrayLike,
     utterances: Sequence[object] | None = None,
     *,
     rng: np.random.Generator,
