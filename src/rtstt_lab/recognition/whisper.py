@@ -218,7 +218,12 @@ class WhisperDecoder:
         end_s = start_s + duration_s
         hypothesis = Hypothesis(
             words=tuple(
-                Word(word["word"], start_s + word["start"], start_s + word["end"], float(word["probability"]))
+                Word(
+                    word["word"],
+                    start_s + float(word["start"]),
+                    start_s + float(word["end"]),
+                    float(word["probability"]),
+                )
                 for word in words
             ),
             start_s=start_s,
