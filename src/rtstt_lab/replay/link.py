@@ -1,0 +1,161 @@
+"""A network in virtual time: connections that a fault schedule delays, throttles, starves and cuts."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Protocol
+
+import numpy as np
+
+from rtstt_lab.replay.agenda import Agenda
+from rtstt_lab.replay.faults import Channel, FaultSchedule
+
+_HANDSHAKE_BYTES: Final = 500
+
+
+class Client(Protocol):
+    """What the network calls at the client's end."""
+
+    def link_opened(self, now: float) -> None:
+        """The socket is up."""
+
+    def link_lost(self, reason: str, now: float, code: int | None = None) -> None:
+        """The socket is gone."""
+
+    def receive_text(self, frame: str, now: float) -> None:
+        """A frame came."""
+
+
+class Server(Protocol):
+    """What the network calls at the server's end."""
+
+    def link_opened(self, now: float, link: int) -> None:
+        """A socket was accepted."""
+
+    def link_lost(self, link: int, now: float) -> None:
+        """A socket is gone."""
+
+    def receive_text(self, frame: str, now: float, link: int) -> None:
+        """A text frame came."""
+
+    def receive_bytes(self, frame: bytes, now: float, link: int) -> None:
+        """A binary frame came."""
+
+
+class VirtualNetwork:
+    """One client's connections, one at a time, each with a number.
+
+    Args:
+        agenda: virtual time.
+        client: one end.
+        server: the other end.
+        schedule: counts from `begin`; before it the link is clean.
+        seed: of the jitter.
+    """
+
+    def __init__(
+        self, agenda: Agenda, client: Client, server: Server, schedule: FaultSchedule, *, seed: int = 0
+    ) -> None:
+        self._agenda = agenda
+        self._client = client
+        self._server = server
+        self._schedule = schedule
+        self._seed = seed
+        self._origin_s = math.inf
+        self._link = 0
+        self._to_server = self._to_client = Channel(schedule, np.random.default_rng(seed))
+        self._at_server: int | None = None
+        self._at_client: int | None = None
+
+    def begin(self, origin_s: float) -> None:
+        """The schedule's time 0."""
+        self._origin_s = origin_s
+        for start_s in self._schedule.cut_starts():
+            self._agenda.at(origin_s + start_s, self._cut)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the client has a socket, or one is being opened."""
+        return self._at_client is not None
+
+    def open(self) -> None:
+        """The client asks for a socket; an earlier one is out of use."""
+        self._link += 1
+        link = self._at_client = self._link
+        rngs = (np.random.default_rng((self._seed, link, way)) for way in (0, 1))
+        self._to_server, self._to_client = (Channel(self._schedule, rng) for rng in rngs)
+        if self._schedule.is_cut(self._since()):
+            self._agenda.at(self._agenda.now_s, lambda: self._lose(link, "refused"))
+        else:
+            self._agenda.at(self._arrival_s(self._to_server, _HANDSHAKE_BYTES), lambda: self._accept(link))
+
+    def send_to_server(self, frame: str | bytes) -> None:
+        """The client writes a frame."""
+        link = self._at_client
+        self._agenda.at(
+            self._arrival_s(self._to_server, len(frame)), lambda: self._hand_to_server(link, frame)
+        )
+
+    def send_to_client(self, link: int, frame: str | bytes) -> None:
+        """The server writes a frame."""
+        if link == self._link and isinstance(frame, str):
+            self._agenda.at(
+                self._arrival_s(self._to_client, len(frame)), lambda: self._hand_to_client(link, frame)
+            )
+
+    def close_by_client(self) -> None:
+        """The client closes its socket behind what it wrote; it hears nothing more of it."""
+        link, self._at_client = self._at_client, None
+        self._agenda.at(self._arrival_s(self._to_server, 0), lambda: self._server_loses(link))
+
+    def close_by_server(self, link: int, code: int, reason: str) -> None:
+        """The server closes a socket behind what it wrote."""
+        if link == self._link:
+            at_s = self._arrival_s(self._to_client, 0)
+            self._agenda.at(at_s, lambda: self._lose(link, reason, code))
+
+    def _since(self) -> float:
+        return self._agenda.now_s - self._origin_s
+
+    def _arrival_s(self, channel: Channel, size: int) -> float:
+        if self._origin_s == math.inf:
+            return self._agenda.now_s
+        return self._origin_s + channel.arrival_s(self._since(), size)
+
+    def _accept(self, link: int) -> None:
+        if link == self._at_client:
+            self._at_server = link
+            self._server.link_opened(self._agenda.now_s, link)
+            at_s = self._arrival_s(self._to_client, _HANDSHAKE_BYTES)
+            self._agenda.at(at_s, lambda: self._opened(link))
+
+    def _opened(self, link: int) -> None:
+        if link == self._at_client:
+            self._client.link_opened(self._agenda.now_s)
+
+    def _hand_to_server(self, link: int | None, frame: str | bytes) -> None:
+        if link is None or link != self._at_server:
+            return
+        if isinstance(frame, str):
+            self._server.receive_text(frame, self._agenda.now_s, link)
+        else:
+            self._server.receive_bytes(frame, self._agenda.now_s, link)
+
+    def _hand_to_client(self, link: int, frame: str) -> None:
+        if link == self._at_client:
+            self._client.receive_text(frame, self._agenda.now_s)
+
+    def _cut(self) -> None:
+        if self._link:
+            self._lose(self._link, "reset")
+
+    def _lose(self, link: int, reason: str, code: int | None = None) -> None:
+        self._server_loses(link)
+        if link == self._at_client:
+            self._at_client = None
+            self._client.link_lost(reason, self._agenda.now_s, code)
+
+    def _server_loses(self, link: int | None) -> None:
+        if link is not None and link == self._at_server:
+            self._at_server = None
+            self._server.link_lost(link, self._agenda.now_s)

@@ -1,0 +1,306 @@
+"""A session in virtual time: the real client's and server's logic, the real recognizer, and no waiting.
+
+Events happen in the order of an agenda of (time, action). The client sends at absolute deadlines, the link
+lets through what the fault schedule allows, the engine's effects are executed by a real `SessionWorker`, and
+what a decode cost is added to virtual time before its result is told. With a cost that is not measured, a run
+is the same every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from rtstt_lab.client.recorder import SessionRecorder
+from rtstt_lab.client.result import SessionResult, final_of
+from rtstt_lab.client.sources import AudioChunk
+from rtstt_lab.client.streaming import Observer
+from rtstt_lab.engine.effects import (
+    AudioReport,
+    FeedAudio,
+    FeedHole,
+    FreeWorker,
+    Recognise,
+    RecognitionReport,
+    Release,
+    SaveTranscript,
+)
+from rtstt_lab.engine.session import SessionEngine
+from rtstt_lab.engine.settings import EngineSettings
+from rtstt_lab.engine.worker import SessionWorker
+from rtstt_lab.errors import ConnectionFailedError, RtsttError
+from rtstt_lab.protocol.client import ClientSession
+from rtstt_lab.protocol.client_link import ClientSettings
+from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink
+from rtstt_lab.protocol.lifecycle import TERMINAL, Link
+from rtstt_lab.protocol.server import ServerSession
+from rtstt_lab.recognition.streaming import StreamingRecognizer
+from rtstt_lab.replay.agenda import Agenda
+from rtstt_lab.replay.faults import FaultSchedule
+from rtstt_lab.replay.link import VirtualNetwork
+from rtstt_lab.replay.machine import Cost, Measured, VirtualMachine
+from rtstt_lab.server.executor import Report, Work
+
+_SESSION: Final = "00000000-0000-4000-8000-000000000000"
+_SAMPLE_EVERY_S: Final = 1.0
+_ENDLESS_S: Final = 3_600.0
+"""No session lasts so long beyond its audio: retries, silence and grace times are all shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One session of a replay, in virtual or in real time.
+
+    Attributes:
+        result: as the client holds it.
+        process_cpu_s: CPU seconds that the server's side took.
+    """
+
+    result: SessionResult
+    process_cpu_s: float
+
+
+def replay_virtually(
+    chunks: Sequence[AudioChunk],
+    recognizer: StreamingRecognizer,
+    *,
+    model: str,
+    started_at: datetime,
+    language: str | None = None,
+    faults: FaultSchedule | None = None,
+    cost: Cost | None = None,
+    seed: int = 0,
+    client_settings: ClientSettings | None = None,
+    engine_settings: EngineSettings | None = None,
+    observers: Sequence[Observer] = (),
+) -> Replayed:
+    """Streams a recording to a session's end.
+
+    Args:
+        chunks: of one recorder, in order.
+        recognizer: a fresh one.
+        model: its name, as told to the client.
+        started_at: for the transcript; aware.
+        language: ISO 639-1 code; ``None`` is detection.
+        faults: what the link suffers; default nothing.
+        cost: of each piece of work; default what it takes here.
+        seed: of the link's jitter.
+        client_settings: of the client's patience.
+        engine_settings: of the server's bounds.
+        observers: told every event of the client's session, with its virtual time.
+    """
+    session = _VirtualSession(
+        recognizer,
+        model=model,
+        language=language,
+        started_at=started_at,
+        faults=faults or FaultSchedule(),
+        cost=cost or Measured(),
+        seed=seed,
+        client_settings=client_settings or ClientSettings(),
+        engine_settings=engine_settings or EngineSettings(),
+        observers=observers,
+    )
+    return session.run(chunks)
+
+
+class _VirtualSession:
+    def __init__(
+        self,
+        recognizer: StreamingRecognizer,
+        *,
+        model: str,
+        language: str | None,
+        started_at: datetime,
+        faults: FaultSchedule,
+        cost: Cost,
+        seed: int,
+        client_settings: ClientSettings,
+        engine_settings: EngineSettings,
+        observers: Sequence[Observer],
+    ) -> None:
+        tokens = (f"token-{number}" for number in itertools.count())
+        token = next(tokens)
+        self._agenda = agenda = Agenda()
+        self._client = ClientSession(_SESSION, token, settings=client_settings)
+        server = ServerSession(
+            _SESSION,
+            token_hash=hashlib.sha256(token.encode()).hexdigest(),
+            new_token=lambda: next(tokens),
+            model=model,
+            language=language,
+        )
+        self._engine = SessionEngine(server, engine_settings, started_at=started_at, now=0.0)
+        worker = SessionWorker(recognizer, cpu_clock=time.process_time)
+        self._machine = VirtualMachine(agenda, worker, self._work_done, cost)
+        self._network = VirtualNetwork(agenda, self._client, self._engine, faults, seed=seed)
+        self._recorder = SessionRecorder()
+        self._observers = observers
+        self._origin_s: float | None = None
+        self._stopped_s = math.nan
+
+    def run(self, chunks: Sequence[AudioChunk]) -> Replayed:
+        self._chunks = chunks
+        self._client.connect(0.0)
+        self._agenda.at(0.0, self._sample)
+        self._drain()
+        try:
+            while not self._over():
+                self._step()
+                if self._agenda.now_s > _ENDLESS_S + sum(chunk.duration_ms for chunk in chunks) / 1000:
+                    raise RuntimeError("the session does not end")
+        finally:
+            self._machine.close()
+        return Replayed(self._result(), self._machine.cpu_s)
+
+    def _over(self) -> bool:
+        return self._client.phase in TERMINAL or self._client.link is Link.CLOSED
+
+    def _step(self) -> None:
+        """The earliest of an action, the client's timer and the engine's timer."""
+        deadlines = (self._client.next_deadline(), self._engine.next_deadline())
+        client_s, engine_s = (math.inf if deadline is None else deadline for deadline in deadlines)
+        if self._agenda.next_s <= min(client_s, engine_s):
+            self._agenda.step()
+        elif client_s <= engine_s:
+            self._agenda.pass_to(client_s)
+            self._client.handle_timer(self._agenda.now_s)
+        else:
+            self._agenda.pass_to(engine_s)
+            self._engine.handle_timer(self._agenda.now_s)
+        self._drain()
+
+    # --- the person and the microphone
+    # ------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """The server has answered for the first time: recording begins."""
+        now = self._origin_s = self._agenda.now_s
+        self._network.begin(now)
+        self._press("start")
+        audio_ms = 0
+        for chunk in self._chunks:
+            began_ms, audio_ms = audio_ms, audio_ms + chunk.duration_ms
+            self._agenda.at(
+                now + audio_ms / 1000,
+                lambda chunk=chunk, began_ms=began_ms: self._send(chunk, began_ms),  # type: ignore[misc]
+            )
+        self._agenda.at(now + audio_ms / 1000, self._stop)
+
+    def _send(self, chunk: AudioChunk, began_ms: int) -> None:
+        now = self._agenda.now_s
+        if self._over() or self._origin_s is None:
+            return
+        began_s = self._origin_s + began_ms / 1000
+        seq = self._client.send_audio(
+            chunk.payload,
+            duration_ms=chunk.duration_ms,
+            captured_ms=round(began_s * 1000),
+            stream=chunk.stream,
+            mime=chunk.mime,
+            now=now,
+        )
+        self._recorder.captured(seq, chunk, began_s=began_s, audio_s=began_ms / 1000, now=now)
+
+    def _stop(self) -> None:
+        self._stopped_s = self._agenda.now_s
+        if not self._over():
+            self._press("stop")
+
+    def _press(self, action: str) -> None:
+        getattr(self._client, action)(self._agenda.now_s)
+        self._recorder.control(action, self._agenda.now_s)
+
+    # --- executing what both ends want
+    # ------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        while self._drain_client() or self._drain_engine():
+            pass
+
+    def _drain_client(self) -> bool:
+        now = self._agenda.now_s
+        frames, events = self._client.data_to_send(now), self._client.events()
+        for frame in frames:
+            if self._network.connected:
+                self._recorder.sent(frame, now)
+                self._network.send_to_server(frame)
+        for event in events:
+            self._take(event, now)
+        if self._origin_s is None and self._client.link is Link.OPEN:
+            self._begin()
+            return True
+        return bool(frames or events)
+
+    def _take(self, event: ClientEvent, now: float) -> None:
+        self._recorder.observe(now, event)
+        for observer in self._observers:
+            observer(now, event)
+        match event:
+            case OpenLink():
+                self._network.open()
+            case CloseLink():
+                self._network.close_by_client()
+
+    def _drain_engine(self) -> bool:
+        effects, now = self._engine.effects(), self._agenda.now_s
+        for effect in effects:
+            match effect:
+                case FeedAudio() | FeedHole() | Recognise():
+                    self._machine.submit(effect)
+                case SaveTranscript():
+                    self._agenda.at(now, lambda: self._engine.saved("", self._agenda.now_s))
+                case CloseLink(code, reason, link):
+                    self._agenda.at(
+                        now,
+                        lambda link=link, code=code, reason=reason: self._network.close_by_server(  # type: ignore[misc]
+                            link, code, reason
+                        ),
+                    )
+                case FreeWorker() | Release():
+                    self._machine.close()
+        frames = self._engine.data_to_send(now)
+        for link, frame in frames:
+            self._network.send_to_client(link, frame)
+        return bool(effects or frames)
+
+    def _work_done(self, work: Work, outcome: Report | BaseException) -> None:
+        now = self._agenda.now_s
+        match work, outcome:
+            case Recognise(job=job), RecognitionReport():
+                self._engine.recognised(job, outcome, now)
+            case Recognise(job=job), RtsttError():
+                self._engine.recognition_failed(job, outcome, now)
+            case FeedAudio(seq=seq) | FeedHole(seq=seq), AudioReport():
+                self._engine.audio_fed(seq, outcome, now)
+            case FeedAudio(seq=seq) | FeedHole(seq=seq), RtsttError():
+                self._engine.audio_failed(seq, outcome, now)
+
+    def _sample(self) -> None:
+        self._engine.resources(self._machine.sample(), self._agenda.now_s)
+        self._agenda.at(self._agenda.now_s + _SAMPLE_EVERY_S, self._sample)
+
+    def _result(self) -> SessionResult:
+        client, origin_s = self._client, self._origin_s or 0.0
+        finals = sorted(map(final_of, client.finals), key=lambda final: final.words[0].start_s)
+        summary = client.summary
+        language = summary.language if summary else next((f.language for f in finals), None)
+        complete = summary is not None and summary.complete
+        return SessionResult(
+            session_id=client.session_id,
+            model=client.created.model if client.created else "",
+            language=language,
+            started_monotonic_s=origin_s,
+            stopped_s=self._stopped_s - origin_s,
+            finals=tuple(finals),
+            ledger=client.ledger,
+            summary=summary,
+            error=None if complete else ConnectionFailedError("connection_given_up"),
+            events=self._recorder.events(),
+        )
