@@ -13,10 +13,14 @@ _BUSY: Final = 0.8
 _EASY: Final = 0.5
 _SHORTEST_S: Final = 0.5
 _STEP: Final = 1.5
+_MEMORY: Final = 0.7
+_EVIDENCE_S: Final = 2.0
 
 
 class Pacer:
     """Lengthens the interval between partial decodes while they take as long as the audio does.
+
+    Both are summed up with forgetting, so that neither one dear decode nor one long pause decides.
 
     Args:
         longest_s: the most audio between two of them.
@@ -27,7 +31,8 @@ class Pacer:
         self._interval_s = 0.0
         self._begun_at = 0.0
         self._begun_heard_s = 0.0
-        self._advance_s = 0.0
+        self._audio_s = 0.0
+        self._busy_s = 0.0
 
     @property
     def interval_s(self) -> float:
@@ -40,17 +45,19 @@ class Pacer:
         return hearing.wants_step and (hearing.wants_final or waited_s >= self._interval_s)
 
     def begin(self, hearing: Hearing, now: float) -> None:
-        """A step begins."""
-        self._advance_s = hearing.heard_s - self._begun_heard_s
+        """A decode begins."""
+        self._audio_s = _MEMORY * self._audio_s + hearing.heard_s - self._begun_heard_s
         self._begun_at, self._begun_heard_s = now, hearing.heard_s
 
     def end(self, now: float) -> float:
-        """A step has ended; returns how long it took, and adapts the interval to it."""
+        """It has ended; returns how long it took, and adapts the interval."""
         took_s = now - self._begun_at
-        if took_s > _BUSY * self._advance_s:
-            longer_s = max(took_s, self._interval_s, _SHORTEST_S) * _STEP
-            self._interval_s = min(self._longest_s, longer_s)
-        elif took_s < _EASY * self._advance_s:
+        self._busy_s = _MEMORY * self._busy_s + took_s
+        if self._audio_s < _EVIDENCE_S:
+            return took_s
+        if self._busy_s > _BUSY * self._audio_s:
+            self._interval_s = min(self._longest_s, max(self._interval_s, _SHORTEST_S) * _STEP)
+        elif self._busy_s < _EASY * self._audio_s:
             shorter_s = self._interval_s / _STEP
             self._interval_s = shorter_s if shorter_s > _SHORTEST_S else 0.0
         return took_s

@@ -7,6 +7,7 @@ never while everything said is being made final.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from rtstt_lab.engine import effects as fx
 from rtstt_lab.engine.feeding import Feeding, Settle
@@ -95,7 +96,7 @@ class Pipeline:
         """A chunk or hole is with the recognizer; false if none was waited for."""
         if not self._feeding.fed(seq):
             return False
-        self.samples, self.hearing = report.samples, report.hearing
+        self._hear(report.samples, report.hearing)
         self._marks.fed(seq)
         self._marks.complete(report.complete_seq, report.samples)
         if report.restart_seq is not None:
@@ -123,7 +124,7 @@ class Pipeline:
         if kind is None:
             return None
         self.decode_s = self._pacer.end(now)
-        self.samples, self.hearing = report.samples, report.hearing
+        self._hear(report.samples, report.hearing)
         if kind == "finish":
             self._marks.complete(2**31, report.samples)
         interrupted = self._jobs.interrupted() if kind == "skip" else None
@@ -152,6 +153,20 @@ class Pipeline:
         if not marks.settle(math.inf if everything else settled_s):
             return None
         return fx.MarkRecord(marks.committed_seq, marks.resume_seq, marks.resume_s, settled_s)
+
+    def _hear(self, samples: int, report: fx.Hearing) -> None:
+        """Feeds and steps overlap, so a report may be older than the last one in what it has heard."""
+        last = self.hearing
+        newer_s = max(0.0, last.heard_s - report.heard_s)
+        self.samples = max(self.samples, samples)
+        self.hearing = replace(
+            report,
+            heard_s=report.heard_s + newer_s,
+            settled_s=max(report.settled_s, last.settled_s),
+            pending_s=report.pending_s + newer_s,
+            wants_step=report.wants_step or newer_s > 0,
+            language=report.language or last.language,
+        )
 
     def _feed(self) -> None:
         """The next chunk, unless much unheard speech is with the recognizer already, or it is settling."""

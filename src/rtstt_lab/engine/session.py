@@ -116,8 +116,6 @@ class SessionEngine:
             self._metrics_at = now + self._settings.metrics_s
             self._metrics = self._figures.metrics(self._pipeline, now)
             self._session.metrics(self._metrics)
-        if self._release_at is not None and now >= self._release_at:
-            self._release()
         self._advance(now)
 
     # --- what can be asked at any time ----------------------------------------------------------------------
@@ -244,7 +242,7 @@ class SessionEngine:
         self._advance(now)
 
     def finish(self, now: float) -> None:
-        """The server is ending: what was sent is still recognised and saved; where nothing was, nothing is."""
+        """The server is ending: what was sent is recognised and saved; where nothing was, nothing is."""
         if self._stage is Stage.OPEN:
             self._finish() if self._pipeline.recorded_s else self._release()
         self._advance(now)
@@ -270,6 +268,8 @@ class SessionEngine:
             self._pipeline.advance(now)
             self._tell_room()
             self._drain(now)
+        if self._release_at is not None and now >= self._release_at:
+            self._release()
 
     def _drain(self, now: float) -> None:
         for event in self._session.events():
