@@ -7,7 +7,6 @@ The session outlives its links; at most one of them is its client at a time. Aft
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,58 +14,25 @@ import msgspec
 from rtstt_lab.errors import (
     AuthenticationError,
     LifecycleError,
-    LimitError,
     MalformedFrameError,
-    ProtocolError,
     RtsttError,
     SequenceError,
-    ServiceError,
 )
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.intake import Intake
 from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
+from rtstt_lab.protocol.server_links import CLOSE_CODES, ServerLinks, ServerSettings
 from rtstt_lab.protocol.server_parts import Controls, EventLog, Tokens
-from rtstt_lab.protocol.timing import Counter, Liveness, earliest, to_ms
+from rtstt_lab.protocol.timing import earliest
 from rtstt_lab.protocol.wire_results import final_message, partial_message
 from rtstt_lab.types import Final as FinalResult
 from rtstt_lab.types import Partial
 
-CLOSE_CODES: Final = {
-    "authentication": 4401,
-    "hello_first": 4401,
-    "continued_elsewhere": 4409,
-    "hello_stale": 4409,
-    "frame_too_large": 4413,
-    "limit_reconnections": 4429,
-    "limit_links": 4429,
-    "silence": 4000,
-}
-"""Close code after a fatal error; 4400 for the others that a client causes. Codes are a hint (rule 5)."""
+__all__ = ["ServerSession", "ServerSettings"]
+
 _ENDING: Final = TERMINAL | {Phase.FINALIZING}
-_MAX_WAITING_LINKS: Final = 8
 _CREDIT_STEP_MS: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """How patient the server is.
-
-    Attributes:
-        hello_s: for the first message of a link.
-        gap_wait_s: for a missing chunk, while later ones are here and a client is there.
-        control_wait_s: for the audio before a button, since the last frame of audio.
-        ping_s: between pings.
-        silence_s: without a frame is a loss.
-        bad_frames: within a minute that close the link (rule 6).
-    """
-
-    hello_s: float = 5.0
-    gap_wait_s: float = 10.0
-    control_wait_s: float = 30.0
-    ping_s: float = 5.0
-    silence_s: float = 10.0
-    bad_frames: int = 10
 
 
 class ServerSession:
@@ -120,16 +86,10 @@ class ServerSession:
         self._out: list[tuple[int, str | bytes]] = []
         self._ack_due = False
         self._credit_told = self.limits.credit_ms
-        self._now = 0.0
-        self._epoch: float | None = None
-        # links
-        self._client: int | None = None
-        self._waiting: dict[int, float] = {}
-        self._liveness: Liveness | None = None
-        self._opened = False
-        self._last_hello: tuple[str, int] | None = None
-        self._reconnections = Counter(self.limits.max_reconnections_per_h, 3600.0)
-        self._bad_frames = Counter(self._settings.bad_frames, 60.0)
+        self._links = ServerLinks(
+            self._tokens, self.limits, self._settings, self._events, self._out, self._client_gone
+        )
+        self._met = False
         self._audio_at = 0.0
 
     # --- what can be asked at any time ------------------------------------------------------------------------
@@ -137,7 +97,7 @@ class ServerSession:
     @property
     def link(self) -> int | None:
         """The link of the session's client, if one is there."""
-        return self._client
+        return self._links.client
 
     @property
     def next_seq(self) -> int:
@@ -186,76 +146,65 @@ class ServerSession:
 
     def link_opened(self, now: float, link: int) -> None:
         """A socket was accepted; it has `ServerSettings.hello_s` to say hello."""
-        self._tick(now)
-        if len(self._waiting) >= _MAX_WAITING_LINKS:
-            wait_s = max(0.0, min(self._waiting.values()) - now)
-            self._turn_away(link, LimitError("limit_links", retry_after_s=wait_s, limit=_MAX_WAITING_LINKS))
-            return
-        self._waiting[link] = now + self._settings.hello_s
+        self._links.tick(now)
+        self._links.opened(link)
 
     def link_lost(self, link: int, now: float) -> None:
         """A socket is gone."""
-        self._tick(now)
-        self._waiting.pop(link, None)
-        if link == self._client:
-            self._client_gone()
+        self._links.tick(now)
+        self._links.lost(link)
 
     def receive_text(self, frame: str, now: float, link: int) -> None:
         """A text frame. What cannot be used is answered with an error and changes nothing."""
-        if not self._heard(len(frame), now, link):
+        self._links.tick(now)
+        if not self._links.heard(link, len(frame)):
             return
         try:
             message = wire.decode_client_message(frame)
-            if link in self._waiting:
-                self._first_message(message, link)
+            if self._links.is_waiting(link):
+                self._welcome(self._links.admit(message, link))
             else:
                 self._receive(message)
         except RtsttError as error:
-            self._refuse(error, link)
+            self._links.refuse(error, link)
 
     def receive_bytes(self, frame: bytes, now: float, link: int) -> None:
         """A binary frame: a chunk of audio."""
-        if not self._heard(len(frame), now, link):
-            return
-        if link in self._waiting:
-            self._refuse(AuthenticationError("hello_first"), link)
+        self._links.tick(now)
+        if not self._links.heard(link, len(frame)):
             return
         try:
-            header, payload = wire.split_audio(frame)
-        except MalformedFrameError as error:
-            self._intake.count_unreadable()
-            self._ack_due = True
-            self._refuse(error, link)
-        else:
-            self._receive_audio(header, payload)
+            if self._links.is_waiting(link):
+                raise AuthenticationError("hello_first")
+            self._receive_audio(*wire.split_audio(frame))
+        except RtsttError as error:
+            if isinstance(error, MalformedFrameError):
+                self._intake.count_unreadable()
+                self._ack_due = True
+            self._links.refuse(error, link)
 
     def events(self) -> list[ev.ServerEvent]:
         """What happened since the last call, oldest first."""
-        events, self._events = self._events, []
+        events = self._events.copy()
+        self._events.clear()
         return events
 
     def data_to_send(self, now: float) -> list[tuple[int, str | bytes]]:
         """The frames to write now, each with its link, in order."""
-        self._tick(now)
+        self._links.tick(now)
         self._flush_ack()
-        data, self._out = self._out, []
+        data = self._out.copy()
+        self._out.clear()
         return data
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is to be called, if nothing else happens before."""
-        alive = self._liveness.deadline if self._liveness else None
-        return earliest(*self._waiting.values(), alive, self._intake.gap_deadline(), self._control_deadline())
+        return earliest(self._links.deadline(), self._intake.gap_deadline(), self._control_deadline())
 
     def handle_timer(self, now: float) -> None:
         """Does what is due by ``now``; calling it early or twice does no harm."""
-        self._tick(now)
-        for link in [link for link, deadline in self._waiting.items() if now >= deadline]:
-            self._turn_away(link, ServiceError("hello_late", limit_s=self._settings.hello_s))
-        match self._liveness.due(now) if self._liveness else None:
-            case "lost":
-                self._close_client(ServiceError("silence", seconds=self._settings.silence_s), retryable=True)
-            case "ping":
-                self._queue(wire.encode(wire.ServerPing(self._clock_ms())))
+        self._links.tick(now)
+        self._links.due()
         if (deadline := self._intake.gap_deadline()) is not None and now >= deadline:
             self._declare_gap()
             self._settle()
@@ -267,7 +216,7 @@ class ServerSession:
 
     def partial(self, partial: Partial) -> None:
         """Sends the present view of an open segment, if a client is there."""
-        self._queue(wire.encode(partial_message(partial)))
+        self._queue(partial_message(partial))
 
     def final(self, final: FinalResult) -> int:
         """Sends a closed segment, and again on each resumption until it is applied.
@@ -295,11 +244,11 @@ class ServerSession:
         if numbered:
             self._number(message)
         else:
-            self._queue(wire.encode(message))
+            self._queue(message)
 
     def metrics(self, metrics: wire.Metrics) -> None:
         """Sends the figures of the last second; the ledger's half is filled in."""
-        self._queue(wire.encode(msgspec.structs.replace(metrics, received=self.received)))
+        self._queue(msgspec.structs.replace(metrics, received=self.received))
 
     def error(
         self,
@@ -319,12 +268,13 @@ class ServerSession:
             seq: the chunk it is about.
             numbered: whether it must not be missed.
         """
+        message = wire.server_error(error, retryable=retryable, fatal=fatal, seq=seq)
         if numbered:
-            self._number(wire.server_error(error, retryable=retryable, fatal=fatal, seq=seq))
+            self._number(message)
+        else:
+            self._queue(message)
         if fatal:
-            self._close_client(error, retryable=retryable, told=numbered)
-        elif not numbered:
-            self._queue(wire.encode(wire.server_error(error, retryable=retryable, seq=seq)))
+            self._links.end_client(CLOSE_CODES.get(error.key, 1011), error.key)
 
     def set_phase(self, event: PhaseEvent) -> None:
         """The server's own steps: a limit stops the session (``STOP``), it is saved, or it failed.
@@ -372,40 +322,12 @@ class ServerSession:
 
     # --- what the client says ---------------------------------------------------------------------------------
 
-    def _first_message(self, message: wire.ClientMessage, link: int) -> None:
-        if not isinstance(message, wire.ClientHello):
-            raise AuthenticationError("hello_first")
-        if message.protocol != wire.PROTOCOL:
-            raise ProtocolError("protocol_version", protocol=message.protocol, expected=wire.PROTOCOL)
-        token = self._tokens.check(message.token)
-        if token is None:
-            raise AuthenticationError("authentication")
-        if (
-            self._last_hello is not None
-            and token == self._last_hello[0]
-            and message.attempt < self._last_hello[1]
-        ):
-            raise ServiceError("hello_stale")
-        if self._opened and self._reconnections.full(self._now):
-            wait_s = (self._reconnections.free_at() or self._now) - self._now
-            limit = self.limits.max_reconnections_per_h
-            raise LimitError("limit_reconnections", retry_after_s=wait_s, limit=limit)
-        if self._opened:
-            self._reconnections.add(self._now)
-        self._last_hello = (token, message.attempt)
-        self._welcome(message, link)
-
-    def _welcome(self, hello: wire.ClientHello, link: int) -> None:
-        if self._client is not None:
-            self._close_client(ServiceError("continued_elsewhere"), retryable=False)
-        del self._waiting[link]
-        self._client = link
-        self._liveness = Liveness(self._settings.ping_s, self._settings.silence_s, self._now)
+    def _welcome(self, hello: wire.ClientHello) -> None:
         if not hello.resuming:
             self._forget_other_client()
         held = max(0, hello.held[1] - max(hello.held[0], self.next_seq) + 1) if hello.held else 0
-        self._intake.link_opened(held, self._now)
-        self._audio_at = self._now
+        self._intake.link_opened(held, self._links.now)
+        self._audio_at = self._links.now
         self._ack_due = False
         self._credit_told = self.credit_ms
         sync = wire.Sync(
@@ -435,11 +357,12 @@ class ServerSession:
             welcome = wire.SessionCreated(
                 self.session_id, wire.PROTOCOL, self.model, self.language, self.limits, sync
             )
-        self._queue(wire.encode(welcome))
+        self._links.send(welcome)
         for frame in self._log.after(hello.last_event):
-            self._queue(frame)
-        self._events.append(ev.Opened(link, self._opened))
-        self._opened = True
+            self._links.send_frame(frame)
+        if self._links.client is not None:
+            self._events.append(ev.Opened(self._links.client, self._met))
+        self._met = True
 
     def _forget_other_client(self) -> None:
         """A new client numbers on from here: what another one still owed will not come."""
@@ -448,6 +371,8 @@ class ServerSession:
             self._settle()
         self._apply_controls(None)
         self._controls.clear()
+        # What this told the new client is in the log, and in its greeting.
+        self._out[:] = [(link, frame) for link, frame in self._out if link != self.link]
 
     def _receive(self, message: wire.ClientMessage) -> None:
         match message:
@@ -456,27 +381,27 @@ class ServerSession:
                 self._receive_audio(wire.AudioHeader(**fields), message.data)
             case wire.ClientControl():
                 self._controls.add(message)
-                self._audio_at = self._now
+                self._audio_at = self._links.now
                 self._ack_due |= message.n <= self._controls.applied
                 self._settle()
             case wire.ClientAck():
                 self._receive_ack(message)
             case wire.ClientPing(sent_ms=sent_ms):
-                self._queue(wire.encode(wire.ServerPong(sent_ms, self._clock_ms())))
+                self._queue(wire.ServerPong(sent_ms, self._links.clock_ms()))
             case wire.ClientPong():
                 pass
             case wire.ClientHello():
                 raise LifecycleError("lifecycle", state=Link.OPEN.value, event="client:hello")
 
     def _receive_audio(self, header: wire.AudioHeader, payload: bytes) -> None:
-        self._audio_at = self._now
+        self._audio_at = self._links.now
         ended = self.phase in _ENDING
-        problem = self._intake.take(header, payload, self._now, ended=ended)
+        problem = self._intake.take(header, payload, self._links.now, ended=ended)
         self._settle()
         self._flush_ack()
         self._send_ack(header.seq, header.sent_ms)
-        if problem is not None and self._client is not None:
-            self._refuse(problem, self._client, seq=header.seq)
+        if problem is not None:
+            self._links.refuse(problem, seq=header.seq)
 
     def _receive_ack(self, ack: wire.ClientAck) -> None:
         if ack.event > self._log.last:
@@ -485,7 +410,7 @@ class ServerSession:
         self.acknowledged_event = max(self.acknowledged_event, ack.event)
         self._events.append(ev.Acknowledged(self.acknowledged_event, ack.latency))
         if self._completed_event is not None and ack.event >= self._completed_event:
-            self._end_client(1000, "completed")
+            self._links.end_client(1000, "completed")
 
     # --- in order ---------------------------------------------------------------------------------------------
 
@@ -501,7 +426,7 @@ class ServerSession:
         self._tell_holes(holes)
 
     def _declare_gap(self) -> None:
-        holes = list(self._intake.give_up_gap(self._now))
+        holes = list(self._intake.give_up_gap(self._links.now))
         self._events += holes
         self._tell_holes(holes)
 
@@ -545,20 +470,22 @@ class ServerSession:
         self.error(LifecycleError("lifecycle", state=self.phase.value, event=control.action))
 
     def _control_deadline(self) -> float | None:
-        if not self._controls.waiting or self._client is None or self._intake.credit_ms <= 0:
+        if not self._controls.waiting or self.link is None or self._intake.credit_ms <= 0:
             return None
         return self._audio_at + self._settings.control_wait_s
 
     # --- out --------------------------------------------------------------------------------------------------
 
     def _number(self, message: wire.Message) -> int:
-        self._queue(self._log.add(message))
+        self._queue_frame(self._log.add(message))
         return self._log.last
 
-    def _queue(self, frame: str) -> None:
-        if self._client is not None:
-            self._flush_ack()
-            self._out.append((self._client, frame))
+    def _queue(self, message: wire.Message) -> None:
+        self._queue_frame(wire.encode(message))
+
+    def _queue_frame(self, frame: str) -> None:
+        self._flush_ack()
+        self._links.send_frame(frame)
 
     def _flush_ack(self) -> None:
         """Marks, credit and losses go before whatever follows from them."""
@@ -567,8 +494,6 @@ class ServerSession:
 
     def _send_ack(self, seq: int | None, client_sent_ms: int) -> None:
         self._ack_due = False
-        if self._client is None:
-            return
         self._credit_told = self.credit_ms
         ack = wire.ServerAck(
             seq=seq,
@@ -578,70 +503,13 @@ class ServerSession:
             resume_seq=self.resume_seq,
             credit_ms=self.credit_ms,
             client_sent_ms=client_sent_ms,
-            received_ms=self._clock_ms(),
-            sent_ms=self._clock_ms(),
+            received_ms=self._links.clock_ms(),
+            sent_ms=self._links.clock_ms(),
             received=self.received,
             controls=self._controls.applied,
         )
-        self._out.append((self._client, wire.encode(ack)))
-
-    # --- links, inside ----------------------------------------------------------------------------------------
-
-    def _heard(self, size: int, now: float, link: int) -> bool:
-        """Notes that a frame came; whether it is to be looked at."""
-        self._tick(now)
-        if link != self._client and link not in self._waiting:
-            return False
-        if link == self._client and self._liveness is not None:
-            self._liveness.heard(now)
-        if size > wire.MAX_MESSAGE_BYTES:
-            error = ProtocolError("frame_too_large", bytes=size, limit=wire.MAX_MESSAGE_BYTES)
-            if link == self._client:
-                self._close_client(error, retryable=False)
-            else:
-                self._turn_away(link, error)
-            return False
-        return True
-
-    def _refuse(self, error: RtsttError, link: int, seq: int | None = None) -> None:
-        """Answers what cannot be used: a first offence keeps the link (rule 6)."""
-        if link in self._waiting:
-            self._turn_away(link, error)
-            return
-        again = isinstance(error, ProtocolError | LimitError)
-        self.error(error, seq=seq, retryable=again)
-        if isinstance(error, ProtocolError) and self._bad_frames.add(self._now):
-            self._close_client(ProtocolError("bad_frames", count=self._settings.bad_frames), retryable=True)
-
-    def _turn_away(self, link: int, error: RtsttError) -> None:
-        """Closes a link that is not the session's client."""
-        self._waiting.pop(link, None)
-        retryable = isinstance(error, LimitError) or error.key == "hello_late"
-        self._out.append((link, wire.encode(wire.server_error(error, retryable=retryable, fatal=True))))
-        self._events.append(ev.HelloRejected(link, error.key))
-        self._events.append(ev.CloseLink(CLOSE_CODES.get(error.key, 4400), error.key, link))
-
-    def _close_client(self, error: RtsttError, *, retryable: bool, told: bool = False) -> None:
-        if not told:
-            self._queue(wire.encode(wire.server_error(error, retryable=retryable, fatal=True)))
-        self._end_client(CLOSE_CODES.get(error.key, 4400), error.key)
-
-    def _end_client(self, code: int, reason: str) -> None:
-        if self._client is not None:
-            self._events.append(ev.CloseLink(code, reason, self._client))
-            self._client_gone()
+        self._links.send(ack)
 
     def _client_gone(self) -> None:
-        if self._client is not None:
-            self._events.append(ev.ClientLost(self._client))
-        self._client = self._liveness = None
         self._ack_due = False
         self._intake.link_lost()
-
-    def _tick(self, now: float) -> None:
-        if self._epoch is None:
-            self._epoch = now
-        self._now = now
-
-    def _clock_ms(self) -> int:
-        return to_ms(self._now - (self._epoch or 0.0))
