@@ -11,6 +11,7 @@ from typing import Final
 from rtstt_lab.cli.localized import LazyGroup
 
 _COMMANDS: Final = {
+    "bench": "rtstt_lab.cli.bench:bench",
     "demo": "rtstt_lab.cli.demo:demo",
     "models": "rtstt_lab.cli.models:models",
     "serve": "rtstt_lab.cli.serve:serve",

@@ -16,7 +16,7 @@ from rtstt_lab.analysis.metrics import GOAL_S, WARNING_S
 from rtstt_lab.cli.interrupts import Interrupts, run_async
 from rtstt_lab.cli.localized import INTERRUPTED, command, option, report_error, say
 from rtstt_lab.cli.service import DEFAULT_MODEL, DEFAULT_OUTPUT, own_service, recognition_options
-from rtstt_lab.cli.view import LiveView
+from rtstt_lab.cli.view import LiveView, Screen
 from rtstt_lab.lab.demo import Demonstration, DemoReport, Punctuality, clip_for
 from rtstt_lab.lab.service import LocalSettings
 from rtstt_lab.texts import LANGUAGES, preferred_language
@@ -35,7 +35,7 @@ def demo(
 
 
 async def _demonstrate(settings: LocalSettings, language: str) -> int:
-    console, notes = Console(), Console(stderr=True)
+    console, notes = Screen(), Screen(stderr=True)
     recording = clip_for(language)
     with Interrupts() as interrupts:
         async with own_service(settings, language) as service:

@@ -163,6 +163,11 @@ class LazyGroup(_Localized, click.Group):
             # What is still buffered would fail again while the interpreter shuts down.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
+        except Exception as error:
+            if os.environ.get("RTSTT_DEBUG"):
+                raise
+            click.echo(say("cli.internal", kind=type(error).__name__, reason=error), err=True)
+            code = 1
         sys.exit(code if isinstance(code, int) else 0)
 
 

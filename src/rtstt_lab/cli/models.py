@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from rtstt_lab.cli.localized import command, option, say
-from rtstt_lab.cli.view import PreparationBar
+from rtstt_lab.cli.view import PreparationBar, Screen
 from rtstt_lab.recognition.models import ModelInfo, ModelStore
 
 
@@ -17,7 +16,7 @@ def models(prepared: str | None) -> None:
     """Lists the models, or makes one ready."""
     store = ModelStore()
     if prepared is not None:
-        with PreparationBar(Console(stderr=True), prepared) as bar:
+        with PreparationBar(Screen(stderr=True), prepared) as bar:
             model = store.resolve(prepared, progress=bar.progress)
         click.echo(say("cli.model_ready", model=model.name, path=model.path))
         return
@@ -27,7 +26,7 @@ def models(prepared: str | None) -> None:
     for info in store.list():
         table.add_row(*_row(info), style=None if info.available else "dim")
     table.columns[-1].overflow = "fold"
-    console = Console()
+    console = Screen()
     console.print(table)
     console.print(say("cli.models_more"), soft_wrap=True, markup=False, highlight=False)
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-from rich.console import Console
 
 from rtstt_lab.cli.localized import option, say
-from rtstt_lab.cli.view import PreparationBar
+from rtstt_lab.cli.view import PreparationBar, Screen
 from rtstt_lab.errors import LanguageError, UsageError
 from rtstt_lab.lab.service import LocalSettings, Service, local_service
 from rtstt_lab.recognition.models import LANGUAGES
@@ -79,7 +78,7 @@ async def own_service(settings: LocalSettings, language: str | None) -> AsyncIte
         LanguageError: it doesn't know the language.
         ServiceError: the server can't be started.
     """
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     console.print(say("cli.loading", model=settings.model), markup=False, highlight=False)
     with PreparationBar(console, settings.model) as bar:
         async with local_service(settings, language=language, progress=bar.progress) as service:

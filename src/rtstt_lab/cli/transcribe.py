@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 
 from rtstt_lab.audio.files import read_samples
 from rtstt_lab.cli.interrupts import Interrupts, run_async
@@ -26,7 +25,7 @@ from rtstt_lab.cli.service import (
     recognition_options,
     remote_service,
 )
-from rtstt_lab.cli.view import LiveView
+from rtstt_lab.cli.view import LiveView, Screen
 from rtstt_lab.errors import RtsttError
 from rtstt_lab.lab.service import LocalSettings, Service
 from rtstt_lab.lab.transcription import Recorded, Transcriber, Transcription
@@ -135,14 +134,14 @@ async def _stream(
     Returns:
         What went wrong, if anything did; what was recognised until then is written nevertheless.
     """
-    notes = Console(stderr=True)
+    notes = Screen(stderr=True)
     duration_s = len(recorded.samples) / SAMPLE_RATE_HZ
     pace = say("cli.pace_fast" if wishes.fast else "cli.pace_real_time")
     notes.print(
         say("cli.transcribing", file=path, seconds=duration_s, pace=pace), markup=False, highlight=False
     )
     plain = wishes.format == _TEXT and not wishes.as_json
-    text = Console() if plain else Console(stderr=True, quiet=not sys.stderr.isatty())
+    text = Screen() if plain else Screen(stderr=True, quiet=not sys.stderr.isatty())
     with LiveView(text, notes) as view:
         transcriber = Transcriber(service, recorded, fast=wishes.fast, observers=[view])
         with interrupts.stopping(transcriber.stop):

@@ -16,6 +16,14 @@ from rtstt_lab.protocol.messages import TranscriptionPartial
 from rtstt_lab.recognition.models import Progress as OnProgress
 
 
+class Screen(Console):
+    """A console that leaves a closed pipe to whoever handles all errors."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process as failed."""
+        raise BrokenPipeError
+
+
 class LiveView:
     """Shows a session as it goes; an observer of the client, and a context manager.
 
@@ -82,7 +90,8 @@ class PreparationBar:
 
     def stop(self) -> None:
         """Takes it off the screen."""
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def __enter__(self) -> PreparationBar:
         return self

@@ -10,6 +10,7 @@ import msgspec
 from rtstt_lab.errors import (
     AudioError,
     AuthenticationError,
+    ConnectionFailedError,
     LanguageError,
     LimitError,
     ModelNotFoundError,
@@ -34,6 +35,8 @@ _BY_FAMILY: Final[tuple[tuple[str, Callable[..., RtsttError]], ...]] = (
     ("language_", LanguageError),
     ("model_", ModelNotFoundError),
     ("audio_", AudioError),
+    ("connection_", ConnectionFailedError),
+    ("token_", AuthenticationError),
     ("save_", StorageError),
     ("storage_", StorageError),
 )

@@ -15,7 +15,8 @@ from rtstt_lab.client.refusals import error_of
 from rtstt_lab.client.result import SessionResult, final_of
 from rtstt_lab.client.sources import AudioChunk
 from rtstt_lab.errors import ConnectionFailedError, RtsttError
-from rtstt_lab.protocol.client import ClientSession, ClientSettings
+from rtstt_lab.protocol.client import ClientSession
+from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, ErrorReceived, OpenLink
 from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase
 from rtstt_lab.protocol.messages import CreatedSession, ServerError
@@ -162,7 +163,10 @@ class StreamingClient:
             if self.session.phase is Phase.RECORDING:
                 began_s = now - chunk.duration_ms / 1000 if chunk.began_s is None else chunk.began_s
                 self._send(chunk, began_s, now)
-            await self._until(lambda: self.session.held_ms < ahead_s * 1000)
+            await asyncio.sleep(0)  # a source that never waits would not let the socket's tasks run
+            await self._until(lambda: self._stopping or self.session.held_ms < ahead_s * 1000)
+            if self._stopping:
+                return
 
     def _send(self, chunk: AudioChunk, began_s: float, now: float) -> None:
         seq = self.session.send_audio(
@@ -224,7 +228,7 @@ class StreamingClient:
             case CloseLink(code=code, reason=reason) if self._link is not None:
                 self._link.close(code, reason)
                 self._link = None
-            case ErrorReceived(message) if message.fatal:
+            case ErrorReceived(message) if message.fatal or self.session.link is Link.CLOSED:
                 self._fatal = message
         for observer in self._observers:
             observer(now, event)

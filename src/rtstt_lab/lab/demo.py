@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -105,9 +105,10 @@ class Demonstration:
         final = metrics.word_latencies(words, chunks)["latency_s"]
         covered = metrics.partial_latencies(chunks, result.stopped_s, words)
         normalize = normalizer(self._recording.language)
+        signature = replace(transcription.signature, normalizer=normalize.name)
         return DemoReport(
             recording=self._recording,
-            transcription=transcription,
+            transcription=replace(transcription, signature=signature),
             partial=_punctuality(figures.partial_latency_s, covered.loc[covered["speech"], "latency_s"]),
             final=_punctuality(figures.final_latency_s, final),
             errors=word_errors(self._recording.reference, result.text, normalize),

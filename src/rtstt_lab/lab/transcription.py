@@ -165,7 +165,7 @@ class Transcriber:
         named = [result.model or service.model or "", service.model_hash[:12]]
         return Signature(
             corpus=self._recorded.origin,
-            normalizer="",
+            normalizer="–",
             model=" ".join(filter(None, named)),
             policy=service.policy,
             chunk_ms=self._chunk_ms,
@@ -195,7 +195,7 @@ def figures_of(result: SessionResult, process_cpu_s: float, *, fast: bool = Fals
         partial_latency_s=metrics.describe(partial[:0] if fast else partial, rng=rng),
         confidence=metrics.confidence(words),
         cpu_per_audio_s=metrics.cpu_per_audio_s(process_cpu_s, result.duration_s),
-        chunks=Ledger.read(asdict(result.ledger)),
+        chunks=result.ledger,
     )
 
 

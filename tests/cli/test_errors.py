@@ -1,0 +1,94 @@
+"""What cannot be is one clear line on stderr, in the person's language, with the right exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SPANISH = {"LANG": "es_ES.UTF-8"}
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], code: int, said: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.requirement("U1")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["transcribe", "missing.wav"], 1, "«missing.wav» no existe"),
+        (["transcribe", "text.wav"], 1, "no contiene audio legible"),
+        (["transcribe", "empty.wav"], 1, "su duración es cero"),
+        (["transcribe", "tone.wav", "--language", "xx"], 2, "no es un idioma"),
+        (["transcribe", "tone.wav", "--model", "nonsense"], 1, "No existe el modelo «nonsense»"),
+        (["transcribe", "tone.wav", "--model", "tiny.en", "--language", "es"], 2, "solo conoce el inglés"),
+        (["transcribe", "tone.wav", "--server", "http://127.0.0.1:1"], 1, "No se puede conectar"),
+        (["transcribe", "tone.wav", "--server", "ftp://example.org"], 2, "no es la dirección de un servidor"),
+        (["transcribe", "tone.wav", "--server", "http://127.0.0.1:1", "--device", "cpu"], 2, "--device"),
+        (["transcribe"], 2, "Falta FILE"),
+        (["transcribe", "tone.wav", "--format", "doc"], 2, "txt, json, srt, vtt, csv"),
+        (["transcribe", "--wrong"], 2, "No existe la opción «--wrong»"),
+        (["nothing"], 2, "No existe la orden «nothing»"),
+    ],
+)
+def test_bad_input_is_explained(
+    rtstt: Run, tmp_path: Path, tone: Path, arguments: list[str], code: int, said: str
+) -> None:
+    """No file, no audio, no length, no language, no model, no server, no such call: said in Spanish."""
+    (tmp_path / "text.wav").write_text("This is no audio at all.")
+    (tmp_path / "empty.wav").touch()
+    assert_refused(rtstt(*arguments, **SPANISH), code, said)
+
+
+def test_english_is_spoken_as_well(rtstt: Run) -> None:
+    """The same sentence in English where the locale does not ask for Spanish."""
+    assert_refused(rtstt("transcribe", "missing.wav"), 1, "“missing.wav” does not exist. Check the path.")
+
+
+@pytest.mark.parametrize(
+    ("language", "headings"),
+    [
+        ("en_US.UTF-8", ["Usage:", "Options:", "Commands:"]),
+        ("es_MX.UTF-8", ["Uso:", "Opciones:", "Órdenes:"]),
+    ],
+)
+def test_help_speaks_both_languages(rtstt: Run, language: str, headings: list[str]) -> None:
+    """Headings, options and commands of the help are in the person's language."""
+    done = rtstt("--help", LANG=language)
+    assert done.returncode == 0
+    assert all(heading in done.stdout for heading in headings)
+    assert all(name in done.stdout for name in ("demo", "models", "serve", "transcribe"))
+
+
+def test_models_are_listed(rtstt: Run) -> None:
+    """The packaged models are there; others are named with where they come from."""
+    done = rtstt("models")
+    assert done.returncode == 0
+    assert "tiny.en" in done.stdout
+    assert "large-v3" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_closed_pipe_is_no_failure(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A reader that has seen enough ends the command without a complaint."""
+    script = f"{sys.executable} -m rtstt_lab models | head -c 1 >/dev/null; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == "0"
+    assert done.stderr == ""

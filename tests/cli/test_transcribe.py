@@ -1,0 +1,155 @@
+"""``rtstt transcribe`` with a real server and a real model."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from rtstt_lab.replay.corpus import Corpus, load_audio
+from rtstt_lab.types import SAMPLE_RATE_HZ
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+LEDGER = ["captured", "transmitted", "accepted", "duplicate", "rejected", "cut", "lost", "held"]
+
+
+@pytest.fixture(scope="module")
+def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first sentence of the made English sample."""
+    path = tmp_path_factory.mktemp("clips") / "sentence.flac"
+    soundfile.write(
+        path, load_audio(Corpus.shipped("en")["en_laboratory"])[: 5 * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def spanish(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made Spanish sample, whole."""
+    return Corpus.shipped("es")["es_laboratory"].path()
+
+
+@pytest.mark.requirement("D3", "M1", "M3")
+def test_json_is_one_object_a_file(rtstt: Run, sentence: Path, tmp_path: Path) -> None:
+    """Two files, one of them in real time's stead as fast as it goes: two lines of JSON, all fields there."""
+    done = rtstt(
+        "transcribe", sentence, sentence, "--model", "tiny.en", "--fast", "--json", "--output", "out"
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["text"] == second["text"]
+    assert first["text"].startswith("Welcome to the laboratory")
+    assert first["language"] == "en"
+    assert set(first["words"][0]) == {"word", "start_s", "end_s", "probability", "emitted_s"}
+    assert [word["word"] for word in first["words"]] == first["text"].split()
+    assert all(set(partial) == {"emitted_s", "text"} for partial in first["partials"])
+    metrics = first["metrics"]
+    assert set(metrics) == {"final_latency_s", "partial_latency_s", "cpu_per_audio_s", "confidence", "chunks"}
+    assert metrics["final_latency_s"] == {"mean": None, "p50": None, "p95": None}
+    assert list(metrics["chunks"]) == LEDGER
+    assert metrics["chunks"]["captured"] == metrics["chunks"]["accepted"] == 20
+    assert metrics["cpu_per_audio_s"] > 0
+    assert 0.5 < metrics["confidence"] <= 1
+    signature = first["signature"]
+    assert signature["clock"] == "fast"
+    assert signature["model"].startswith("tiny.en 1a5afae06a4d")
+    assert all(signature[key] for key in ("policy", "chunk_ms", "corpus", "version", "machine"))
+    saved = sorted((tmp_path / "out").glob("transcripcion_*.txt"))
+    assert [str(path) for path in saved] == sorted([first["file"], second["file"]])
+
+
+def test_in_real_time_latencies_are_measured(rtstt: Run, sentence: Path) -> None:
+    """Without --fast the words' and the chunks' latencies are figures, in seconds."""
+    done = rtstt("transcribe", sentence, "--model", "tiny.en", "--language", "en", "--json")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout)["metrics"]
+    for name in ("final_latency_s", "partial_latency_s"):
+        assert 0 < metrics[name]["p50"] <= metrics[name]["p95"] < 20
+
+
+def test_text_and_subtitles(rtstt: Run, sentence: Path, tmp_path: Path) -> None:
+    """Text is the sentence alone; srt is cues, also saved beside the text if a folder was named."""
+    quick = ("--model", "tiny.en", "--fast")
+    plain = rtstt("transcribe", sentence, *quick)
+    assert plain.stdout.startswith("Welcome to the laboratory")
+    assert "\x1b" not in plain.stdout + plain.stderr
+    subtitles = rtstt("transcribe", sentence, *quick, "--format", "srt", "--output", "subtitles")
+    assert subtitles.stdout.startswith("1\n00:00:0")
+    (saved,) = (tmp_path / "subtitles").glob("*.srt")
+    assert saved.read_text("utf-8") == subtitles.stdout
+
+
+def test_one_bad_file_does_not_spoil_the_others(rtstt: Run, sentence: Path) -> None:
+    """The bad one is named on stderr, the good one is transcribed, and the exit code tells of the failure."""
+    done = rtstt("transcribe", "missing.wav", sentence, "--model", "tiny.en", "--fast")
+    assert done.returncode == 1
+    assert "missing.wav" in done.stderr
+    assert done.stdout.startswith("Welcome to the laboratory")
+
+
+@pytest.mark.requirement("R1", "U2")
+def test_ctrl_c_prints_and_saves_what_is_final(
+    environment: dict[str, str], spanish: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C in the middle of a Spanish recording: exit code 130, and the file holds what was printed."""
+    command = [*(sys.executable, "-m", "rtstt_lab", "transcribe", str(spanish)), "--language", "es"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment | {"LANG": "es_ES.UTF-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        process_group=0,
+    )
+    assert process.stdout is not None
+    first_line = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "bienvenidos" in first_line.lower()
+    (saved,) = (tmp_path / "output").glob("transcripcion_*.txt")
+    text = saved.read_text("utf-8")
+    assert all(line in text for line in (first_line + rest).splitlines())
+    assert "Guardado: " in errors
+
+
+@pytest.mark.requirement("U1", "U2")
+def test_the_demonstration_can_be_cut_short_and_still_reports(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """``rtstt demo`` in Spanish without a terminal: text, then the table, without control codes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtstt_lab", "demo"],
+        cwd=tmp_path,
+        env=environment | {"LANG": "es_ES.UTF-8"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        process_group=0,
+    )
+    assert process.stdout is not None
+    head = [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "es_laboratory" in head[0]
+    assert "bienvenidos" in head[1].lower()
+    assert "\x1b" not in rest
+    for heading in (
+        "Latencia (s)",
+        "bajo 2 s",
+        "sobre 3 s",
+        "Confianza",
+        "Fragmentos",
+        "CPU",
+        "Transcripción",
+    ):
+        assert heading in rest
