@@ -7,6 +7,8 @@ import contextlib
 import json
 import logging
 import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,9 @@ import click
 
 from rtstt_lab.cli.localized import command, option, say
 from rtstt_lab.errors import UsageError
+from rtstt_lab.protocol.messages import PROTOCOL
+from rtstt_lab.server import auth
+from rtstt_lab.server.settings import ServerSettings, check_exposure
 
 _LEAST_TOKEN: Final = 16
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -69,12 +74,6 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
     until_stdin_closes: bool,
 ) -> None:
     """Runs the server until Ctrl-C, SIGTERM or, if asked for, the end of stdin."""
-    _one_thread_each()
-    _no_core_dumps()
-    from rtstt_lab.server import auth, serving  # noqa: PLC0415 - after the numeric libraries' settings
-    from rtstt_lab.server.registry import SessionRegistry  # noqa: PLC0415
-    from rtstt_lab.server.settings import ServerSettings, check_exposure  # noqa: PLC0415
-
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     chosen = os.environ.pop("RTSTT_TOKEN", "")
     if chosen and len(chosen) < _LEAST_TOKEN:
@@ -98,24 +97,47 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
         _tell("server.exposed", host=host)
     if not chosen:
         _tell("server.token", token=settings.api_token)
-    _tell("server.loading", model=model)
+    _run(settings, until_stdin_closes=until_stdin_closes)
 
-    def ready(bound_port: int) -> None:
-        scheme = "https" if settings.encrypted else "http"
-        _tell("server.ready", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{bound_port}")
-        click.echo(
-            json.dumps({"ready": True, "port": bound_port, "pid": os.getpid(), "protocol": "rtstt.v1"})
-        )
 
+def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
+    _one_thread_each()
+    _no_core_dumps()
+    # Only now: the numeric libraries read their settings when they are loaded.
+    from rtstt_lab.server import serving  # noqa: PLC0415
+    from rtstt_lab.server.registry import SessionRegistry  # noqa: PLC0415
+
+    def ready(port: int) -> None:
+        scheme, host = "https" if settings.encrypted else "http", settings.host
+        _tell("server.ready", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        click.echo(json.dumps({"ready": True, "port": port, "pid": os.getpid(), "protocol": PROTOCOL}))
+
+    _tell("server.loading", model=settings.model)
+    registry = SessionRegistry(settings)
     asyncio.run(
-        serving.serve(settings, SessionRegistry(settings), ready=ready, until_stdin_closes=until_stdin_closes)
+        serving.serve(
+            settings,
+            registry,
+            ready=ready,
+            ending=lambda: _tell("server.settling"),
+            until_stdin_closes=until_stdin_closes,
+            progress=partial(_show_progress, settings.model) if sys.stderr.isatty() else None,
+        )
     )
+    for file in registry.saved_at_end:
+        _tell("server.saved", file=file)
     _tell("server.ended")
 
 
 def _tell(key: str, **parameters: object) -> None:
     """A line for a person; stdout is for programs."""
     click.echo(say(key, **parameters), err=True)
+
+
+def _show_progress(model: str, done_bytes: int, all_bytes: int) -> None:
+    """One line that is written over."""
+    line = say("server.preparing", model=model, percent=100 * done_bytes / max(1, all_bytes))
+    click.echo(f"\r{line}", err=True, nl=done_bytes >= all_bytes)
 
 
 def _one_thread_each() -> None:

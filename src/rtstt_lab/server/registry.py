@@ -70,11 +70,13 @@ class SessionRegistry:
 
     Attributes:
         telemetry: the figures for Prometheus.
+        saved_at_end: files of the sessions that were open when the server ended.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
+        self.saved_at_end: list[str] = []
         options = DecoderOptions(
             device=settings.device,
             compute_type=settings.compute_type,
@@ -109,10 +111,12 @@ class SessionRegistry:
     async def settle(self) -> None:
         """Takes nothing new, and recognises and saves what every session has been sent."""
         self._ending = True
-        for host in list(self._hosts.values()):
+        hosts = list(self._hosts.values())
+        for host in hosts:
             host.engine.finish(self._clock())
             host.drain()
-        await asyncio.gather(*(host.settled.wait() for host in self._hosts.values()))
+        await asyncio.gather(*(host.settled.wait() for host in hosts))
+        self.saved_at_end += [file for host in hosts if (file := host.engine.status().file)]
 
     async def close(self) -> None:
         """Saves what is final of sessions that are still open, as incomplete, and frees everything."""
@@ -121,8 +125,8 @@ class SessionRegistry:
             self._watching.cancel()
         for session_id, host in list(self._hosts.items()):
             if host.session.phase not in TERMINAL | {Phase.IDLE}:
-                await asyncio.to_thread(self._save, host.engine.transcript())
-                log.warning("session %s was ended before all of it was recognised", session_id)
+                log.warning("session %s is ended before all of it was recognised", session_id)
+                await self._save_now(host)
             host.close()
         self._hosts.clear()
         await self._executor.shutdown()
@@ -291,6 +295,14 @@ class SessionRegistry:
 
     def _save(self, transcript: Transcript) -> Path:
         return save(transcript, self.settings.output, self._language_ui)
+
+    async def _save_now(self, host: SessionHost) -> None:
+        try:
+            file = await asyncio.to_thread(self._save, host.engine.transcript())
+        except StorageError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message says it all
+        else:
+            self.saved_at_end.append(str(file))
 
     def _bury(self, host: SessionHost) -> None:
         session = host.session

@@ -33,6 +33,7 @@ async def serve(
     registry: SessionRegistry,
     *,
     ready: Callable[[int], None],
+    ending: Callable[[], None],
     until_stdin_closes: bool = False,
     progress: Progress | None = None,
 ) -> None:
@@ -44,6 +45,7 @@ async def serve(
         settings: of this server.
         registry: its sessions.
         ready: told the port once requests are answered.
+        ending: told when sessions begin to be settled.
         until_stdin_closes: stop also when stdin ends.
         progress: of joining and hashing the model's weights.
 
@@ -65,6 +67,7 @@ async def serve(
         if server.started:
             ready(listener.getsockname()[1])
             await _first(stops.first.wait(), asyncio.shield(serving))
+            ending()
             await _first(registry.settle(), stops.second.wait(), limit_s=settings.settle_s)
         await registry.close()
         server.should_exit = True
