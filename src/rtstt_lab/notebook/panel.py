@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ from typing import Final as Constant
 
 import ipywebrtc
 import ipywidgets as widgets
+import msgspec
 import pandas as pd
 
 from rtstt_lab.client.local import LocalServer
+from rtstt_lab.errors import ServiceError
 from rtstt_lab.notebook.capture import MicCapture
 from rtstt_lab.notebook.servers import kernel_server
 from rtstt_lab.protocol.lifecycle import Shown
+from rtstt_lab.protocol.messages import Metrics, Received
 from rtstt_lab.recognition.models import LANGUAGES, ModelStore
 from rtstt_lab.texts import preferred_language, text
 
@@ -64,7 +68,7 @@ class LiveDemo(widgets.VBox):
             ui_language=self._ui_language,
         )
         self._model = self._dropdown("model", _model_options(model), model)
-        self._language = self._dropdown("language", self._language_options(language), language)
+        self._language = self._dropdown("language", self._language_options(), language)
         self._note = widgets.HTML()
         self._meters = widgets.HTML().add_class("rtstt-meters")
         self._format = widgets.Dropdown(options=_FORMATS, layout=widgets.Layout(width="5em"))
@@ -123,14 +127,30 @@ class LiveDemo(widgets.VBox):
     # --- what the server tells --------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        """The meters, once a second; also while a cell keeps the kernel busy."""
+        """Draws the meters once a second, also while a cell keeps the kernel busy."""
         while True:
             await asyncio.sleep(_FOLLOW_EVERY_S)
             if self.capture.session_id and self.capture.server.running:
-                self._meters.value = self._metered(await self.capture.status())
+                with suppress(ServiceError):  # a server that is just ending; the capture widget says so
+                    self._draw_meters(await self.capture.status())
 
-    def _metered(self, status: dict[str, Any]) -> str:
-        return str(status)
+    def _draw_meters(self, status: dict[str, Any]) -> None:
+        if not status.get("metrics"):
+            return
+        metrics = msgspec.convert(status["metrics"], Metrics)
+        received = msgspec.convert(status["received"], Received)
+        latency = self.capture.latency
+        figures = {
+            "meter_cpu": f"{metrics.cpu_percent:.0f} %",
+            "meter_server": f"{metrics.rss_mb:.0f} MB",
+            "meter_ram": f"{metrics.ram_available_mb / 1024:.1f} GB",
+            "meter_latency": "–" if latency is None else f"{latency.p95_ms / 1000:.1f} s",
+            "meter_loss": f"{received.lost}",
+            "meter_confidence": "–" if metrics.confidence is None else f"{metrics.confidence:.0%}",
+        }
+        self._meters.value = "".join(
+            f"<span>{escape(self._text(key))} <b>{figure}</b></span>" for key, figure in figures.items()
+        )
 
     async def _export_file(self) -> None:
         kind = self._format.value
@@ -143,7 +163,7 @@ class LiveDemo(widgets.VBox):
     def _dropdown(self, key: str, options: list[tuple[str, str]], value: str) -> widgets.Dropdown:
         return widgets.Dropdown(options=options, value=value, description=self._text(key))
 
-    def _language_options(self, chosen: str) -> list[tuple[str, str]]:
+    def _language_options(self) -> list[tuple[str, str]]:
         codes = [*_NAMED_LANGUAGES, *(code for code in LANGUAGES if code not in _NAMED_LANGUAGES)]
         return [
             (self._text("language_auto"), "auto"),

@@ -182,7 +182,10 @@ class Capture {
   /** The session's phase may change without a button: at its limit, or on a page that was loaded again. */
   #obey(phase, shown) {
     if (["connected", "recording"].includes(shown)) this.#notice = null;
-    if (!["recording", "paused", "idle"].includes(phase)) this.#endRecording();
+    if (!["recording", "paused", "idle"].includes(phase)) {
+      this.#alerts.clear();
+      this.#endRecording();
+    }
     // A new recorder never starts by itself.
     if (phase === "recording" && this.#recorder === null) this.#session.pause(now());
   }

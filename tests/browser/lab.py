@@ -1,0 +1,147 @@
+"""JupyterLab as a process group of its own, and a Chromium whose microphone plays a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import ConsoleMessage, Page, sync_playwright
+
+TOKEN = "for-this-test-only"
+ALLOWED = "of shared singleton module @jupyter-widgets/base"
+"""ipywebrtc 0.6 was built against an older version of it than JupyterLab shares; harmless."""
+
+
+def chromium() -> str | None:
+    """Path of the browser, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterator[str]:
+    """JupyterLab on ``folder``, all its own files in ``home``; yields its address, ends it and all its children.
+
+    Args:
+        folder: root of the file browser.
+        home: for configuration, runtime files and logs.
+        environment: added to the process's own.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    places = {
+        name: str(home / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    with (home / "lab.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={folder}"),
+                *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
+                *(f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"),
+                *(("--allow-root",) if os.geteuid() == 0 else ()),
+            ],
+            env={**os.environ, **places, **environment},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _await_answer(process, address, home / "lab.log")
+            yield address
+        finally:
+            _end(process)
+
+
+def _await_answer(process: subprocess.Popen[bytes], address: str, log: Path, timeout_s: float = 60.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            httpx.get(f"{address}/api", timeout=1.0, trust_env=False)
+        except httpx.HTTPError:
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                raise AssertionError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asks Lab to end, so that it ends its kernels (which lead groups of their own); insists if it does not."""
+    for number, patience_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience_s)
+
+
+@dataclass
+class Browser:
+    """A page, and what its console said that is not allowed."""
+
+    page: Page
+    complaints: list[str]
+
+
+@contextmanager
+def browser(microphone: Path, language: str = "en-GB") -> Iterator[Browser]:
+    """A fresh page of headless Chromium that hears ``microphone`` (a WAV file, once)."""
+    arguments = [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-domain-reliability",
+        "--disable-sync",
+        "--no-pings",
+    ]
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=chromium(), args=arguments)
+        try:
+            page = chrome.new_page(
+                viewport={"width": 1180, "height": 800}, locale=language, device_scale_factor=2
+            )
+            found = Browser(page, [])
+
+            def heard(message: ConsoleMessage) -> None:
+                if message.type in {"warning", "error"} and ALLOWED not in message.text:
+                    found.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+
+            page.on("console", heard)
+            page.on("pageerror", lambda error: found.complaints.append(f"uncaught: {error}"))
+            yield found
+        finally:
+            chrome.close()
+
+
+def open_notebook(page: Page, address: str, name: str) -> None:
+    """Opens a notebook and waits until its kernel is there and idle."""
+    page.goto(f"{address}/lab/tree/{name}?reset&token={TOKEN}")
+    page.wait_for_function("() => window.jupyterapp !== undefined")
+    page.evaluate("() => window.jupyterapp.restored")
+    page.wait_for_function(
+        """() => {
+          const session = window.jupyterapp.shell.currentWidget?.sessionContext?.session;
+          return session?.kernel?.status === 'idle' && session.kernel.connectionStatus === 'connected';
+        }"""
+    )
+
+
+def run_all_cells(page: Page) -> bool:
+    """Runs the notebook; says whether all cells succeeded."""
+    return bool(page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')"))

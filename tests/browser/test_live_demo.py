@@ -1,0 +1,185 @@
+"""The live demo as a person uses it: JupyterLab, a microphone, words that appear while one speaks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect
+
+from rtstt_lab.analysis.wer import normalizer, word_errors
+from tests.browser.lab import browser, chromium, jupyter_lab, open_notebook, run_all_cells
+
+CLIP = "en_laboratory"
+TRAILING_SILENCE_S = 4.0
+PICTURE = os.environ.get("RTSTT_PICTURE")
+"""File for the README's picture; none is taken if this is not set."""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(
+        chromium() is None and os.environ.get("RTSTT_REQUIRE_BROWSER") != "1",
+        reason="no Chromium on this machine: the tests in a browser are left out",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab.
+
+    Attributes:
+        address: of its server.
+        folder: what it shows.
+    """
+
+    address: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on a copy of the notebook, with nothing of this machine's user."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("notebooks")
+    shutil.copy(root / "notebooks/01_live_demo.ipynb", folder)
+    with jupyter_lab(folder, home, {"RTSTT_LANG": "en"}) as address:
+        yield Lab(address, folder)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The shipped recording, as a microphone.
+
+    Attributes:
+        wav: with silence behind it: a fake microphone repeats its last 10 ms for ever.
+        text: what it says.
+        duration_s: without that silence.
+        silence_s: beginning and end of the longest one inside.
+    """
+
+    wav: Path
+    text: str
+    duration_s: float
+    silence_s: tuple[float, float]
+
+
+@pytest.fixture(scope="module")
+def clip(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """The English sample."""
+    registry = json.loads((root / "data/corpora/samples.json").read_text("utf-8"))
+    text = next(str(entry["reference"]) for entry in registry["recordings"] if entry["id"] == CLIP)
+    with (root / f"data/samples/{CLIP}.csv").open(encoding="utf-8") as table:
+        rows = [(float(row["start_s"]), float(row["end_s"])) for row in csv.DictReader(table)]
+    silences = [(end_s, start_s) for (_, end_s), (start_s, _) in pairwise(rows)]
+    samples, rate = soundfile.read(root / f"data/samples/{CLIP}.flac", dtype="float32")
+    wav = tmp_path_factory.mktemp("microphone") / "clip.wav"
+    trailing = np.zeros(round(TRAILING_SILENCE_S * rate), np.float32)
+    soundfile.write(wav, np.concatenate([samples, trailing]), rate, subtype="PCM_16")
+    longest = max(silences, key=lambda silence: silence[1] - silence[0])
+    return Clip(wav, text, len(samples) / rate, longest)
+
+
+@pytest.mark.requirement("C1", "C3", "D1", "D3", "L1", "L2", "L3", "L5", "L6", "M1", "U1")
+def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
+    """Start, partials that change, Pause in a silence, Resume, Stop, Completed: the clip's words, in a file, no complaint."""
+    with browser(clip.wav) as found:
+        page = found.page
+        open_notebook(page, lab.address, "01_live_demo.ipynb")
+        assert run_all_cells(page)
+        demo = Demo(page)
+        demo.await_state("Connected", timeout_s=60)
+        if PICTURE:
+            demo.make_room()
+
+        began_ms = demo.press_start()
+        demo.await_change_of_partials()
+        if PICTURE:
+            demo.take_picture(Path(PICTURE), began_ms + 1000 * (clip.silence_s[0] - 2.0))
+        demo.await_time(began_ms + 1000 * (clip.silence_s[0] + 0.4))
+        demo.press("Pause", "Paused")
+        demo.press("Resume", "Recording")
+        assert demo.time_ms() < began_ms + 1000 * clip.silence_s[1], "the silence was over before recording went on"
+        demo.await_time(began_ms + 1000 * (clip.duration_s + 0.5))
+        demo.press("Stop", "Completed", timeout_s=60)
+
+        file = Path(demo.saved_file())
+        assert file.parent == lab.folder / "output"
+        head, _, body = file.read_text("utf-8").partition("\n\n")
+        assert "complete" in head
+        errors = word_errors(clip.text, body, normalizer("en"))
+        assert errors.rate <= 0.15, body
+        assert normalizer("en")(demo.transcript()) == normalizer("en")(body)
+        assert found.complaints == []
+
+
+class Demo:
+    """The panel, as its user sees it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.card = page.locator(".rtstt-capture")
+        self.badge = self.card.locator(".rtstt-badge")
+
+    def await_state(self, name: str, *, timeout_s: float = 10.0) -> None:
+        """Waits until the badge says so."""
+        expect(self.badge).to_have_text(name, timeout=1000 * timeout_s)
+
+    def press(self, button: str, state: str, *, timeout_s: float = 10.0) -> None:
+        """Presses a button and waits for the state that it leads to."""
+        self.card.get_by_role("button", name=button, exact=True).click()
+        self.await_state(state, timeout_s=timeout_s)
+
+    def press_start(self) -> float:
+        """Presses Start; the page's clock at that moment, in ms: the fake microphone starts its file then."""
+        began_ms = self.time_ms()
+        self.press("Start", "Recording")
+        return began_ms
+
+    def time_ms(self) -> float:
+        """The page's clock."""
+        return float(self.page.evaluate("() => performance.now()"))
+
+    def await_time(self, at_ms: float) -> None:
+        """Waits for a moment of the clip."""
+        self.page.wait_for_function("at => performance.now() >= at", arg=at_ms, timeout=60_000)
+
+    def await_change_of_partials(self) -> None:
+        """Waits until three different texts stood where the text may still change."""
+        self.page.wait_for_function(
+            """() => {
+              const seen = (window.partialsSeen ??= new Set());
+              const text = document.querySelector('.rtstt-partial').textContent;
+              if (text) seen.add(text);
+              return seen.size >= 3;
+            }""",
+            timeout=30_000,
+        )
+
+    def transcript(self) -> str:
+        """The final text."""
+        return " ".join(self.card.locator("[role=log] .rtstt-line > span").all_inner_texts())
+
+    def saved_file(self) -> str:
+        """The path that the panel names."""
+        return self.card.locator(".rtstt-saved").inner_text().removeprefix("Saved: ")
+
+    def make_room(self) -> None:
+        """For the picture: only the notebook."""
+        for command in ("application:toggle-left-area", "statusbar:toggle"):
+            self.page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
+
+    def take_picture(self, file: Path, at_ms: float) -> None:
+        """While words appear."""
+        self.await_time(at_ms)
+        self.card.evaluate("card => card.closest('.jp-Cell').scrollIntoView()")
+        self.page.screenshot(path=file)
