@@ -1,482 +1,136 @@
-"""Seeded traces of `ClientSession`: what goes in, what comes out; for its twin in the browser, and the world they come from.
+"""Seeded traces of `ClientSession` for its twin in the browser, and the world that they come from.
 
-``python scripts/make_traces.py OUT.jsonl [--count 500] [--seed 0]`` writes one JSON object a line, one trace each::
+``python scripts/make_traces.py OUT.jsonl [--count 500] [--seed 0]`` writes one JSON object a line, one trace
+each::
 
     {"seed": 7,
-     "session": {"session_id": "…", "token": "…", "settings": {"backoff_s": [1, 2, …], …}},   # ClientSettings' fields
-     "steps": [{"call": "send_audio",              # name of the method of ClientSession
-                "args": {"payload": "base64", "duration_ms": 250, …},   # keyword arguments but for `now`
-                "now": 12.25,                      # seconds
-                "returns": 3,                      # what the call returned, or null
-                "raises": null,                    # the error's key ("lifecycle", "chunk_duration"), or null
-                "events": [{"type": "StateChanged", "shown": "…", …}],  # events() right after the call, as as_json()
-                "data": [{"text": {"type": "client:hello", …}},         # data_to_send(now) right after events()
+     "session": {"session_id": "…", "token": "…",
+                 "settings": {"backoff_s": [1, 2, …], …}},  # fields of ClientSettings
+     "steps": [{"call": "send_audio",       # a method of ClientSession
+                "args": {"payload": "base64", "duration_ms": 250, …},  # by keyword, without `now`
+                "now": 12.25,               # seconds
+                "returns": 3,               # what the call returned, or null
+                "raises": null,             # the error's key ("lifecycle", "chunk_duration"), or null
+                "events": [{"type": "StateChanged", "shown": "…", …}],  # events() after the call
+                "data": [{"text": {"type": "client:hello", …}},         # data_to_send(now) after that
                          {"audio": {…header…}, "payload": "base64"}],
-                "deadline": 13.0,                  # next_deadline() after that, or null
-                "state": {"link", "phase", "mode", "shown", "held_ms", "finals", "ledger": {…}, "latency": {…} | null}}]}
+                "deadline": 13.0,           # next_deadline() after that, or null
+                "state": {"link", "phase", "mode", "shown", "held_ms", "finals": their number,
+                          "ledger": {…}, "latency": {…} or null}}]}
 
-Calls are the commands (``connect``, ``reconnect``, ``use_blocks``, ``close``, ``start``, ``pause``, ``resume``, ``stop``,
-``flush``, ``send_audio``), ``link_opened``, ``link_lost`` (``reason``, ``code``), ``receive_text`` (``frame``: a
-string) and ``handle_timer``. Text frames and headers compare as objects: the order of keys, and whether a default is left out
-of an *event's* message, are as in the trace; numbers compare exactly. Messages in events carry no fields that are at their
-default, as on the wire.
-
-The world is a client and a server with a link between them that delays, cuts (a part of what is on its way still arrives),
-goes silent without a close, damages, drops and repeats frames. The stateful tests drive the same one.
+Calls are the commands (``connect``, ``reconnect``, ``use_blocks``, ``close``, ``start``, ``pause``,
+``resume``, ``stop``, ``flush``, ``send_audio``), ``link_opened``, ``link_lost`` (``reason``, ``code``),
+``receive_text`` (``frame``: a string) and ``handle_timer``. Frames and events compare as objects, whatever
+the order of their keys; numbers compare exactly. A message leaves out fields at their default, on the
+wire and in events. Of an `ErrorReceived` for a frame that cannot be read only the code can be compared: the
+reason is the JSON reader's own.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import random
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import msgspec
+from protocol_world import World
+from rtstt_lab.protocol.client import ClientSettings
+from rtstt_lab.protocol.messages import Limits
 
-from rtstt_lab.errors import RtsttError
-from rtstt_lab.protocol import events as ev
-from rtstt_lab.protocol import messages as wire
-from rtstt_lab.protocol.client import ClientSession
-from rtstt_lab.protocol.client_link import ClientSettings
-from rtstt_lab.protocol.lifecycle import TERMINAL, Phase
-from rtstt_lab.protocol.server import ServerSession
-from rtstt_lab.protocol.server_parts import token_hash
-from rtstt_lab.types import Final, Partial, Word
-
-MIME = "audio/webm;codecs=opus"
+MIME: Final = "audio/webm;codecs=opus"
 
 
-@dataclass
-class Pipe:
-    """One direction of one link: frames in order, each with the time of its arrival."""
+class Walker:
+    """A random life of a session.
 
-    frames: deque[tuple[float, str | bytes]] = field(default_factory=deque)
-
-    def put(self, frame: str | bytes, arrival: float) -> None:
-        """Sends a frame; none overtakes another."""
-        self.frames.append((max(arrival, self.frames[-1][0]) if self.frames else arrival, frame))
-
-    def arrival(self) -> float | None:
-        """When the next frame arrives."""
-        return self.frames[0][0] if self.frames else None
-
-
-class World:
-    """A client, a server, the link between them, and a stand-in for recognition that hears one word a chunk.
-
-    Attributes:
-        now: virtual time, s.
-        delay_s: of the link, each way.
-        reachable: whether sockets open.
-        answering: whether an opened socket leads to the server.
-        steps: what the client was told, and what came of it.
-        delivered: numbers that the server gave out, with "audio" or the reason of the hole, in order.
-        controls: buttons applied: action, number, at_seq, and how many chunks had been given out.
-        finals_sent: texts of the finals, in order.
-        injected: audio frames that the link itself added.
+    Args:
+        seed: of all chance in it.
     """
 
-    def __init__(self, settings: ClientSettings | None = None, limits: wire.Limits | None = None) -> None:
-        self.now = 100.0
-        self.delay_s = 0.05
-        self.reachable = True
-        self.answering = True
-        self.settings = settings or ClientSettings()
-        self.client = ClientSession("5e551017-0000-4000-8000-000000000000", "token-0", settings=self.settings)
-        tokens = iter(range(1, 10**9))
-        self.server = ServerSession(
-            self.client.session_id,
-            token_hash=token_hash("token-0"),
-            new_token=lambda: f"token-{next(tokens)}",
-            limits=limits,
-            model="base",
+    def __init__(self, seed: int) -> None:
+        self._rng = rng = random.Random(seed)  # noqa: S311 - a reproducible walk, no secret
+        settings = ClientSettings(
+            max_buffer_bytes=rng.choice([400, 4_000, 2**27]), max_in_flight=rng.choice([3, 64])
         )
-        self.steps: list[dict[str, Any]] = []
-        self.delivered: list[tuple[int, str]] = []
-        self.controls: list[tuple[str, int, int, int]] = []
-        self.finals_sent: list[str] = []
-        self.events: list[ev.ClientEvent] = []
-        self.injected = 0
-        self.captured_payloads: list[bytes] = []
-        self.stopping = False
-        self._links = 0
-        self._silent = False
-        self._link: int | None = None
-        self._up, self._down = Pipe(), Pipe()
-        self._later: list[tuple[float, Callable[[], None]]] = []
-        self._segment = 0
-        self._heard_ms = 0
+        limits = Limits(max_chunks_per_s=rng.choice([6, 20]), credit_ms=rng.choice([1_000, 120_000]))
+        self.world = World(settings, limits)
+        self._recorder = 0
+        self._fresh = True
 
-    # --- the client -------------------------------------------------------------------------------------------
-
-    def call(self, name: str, **arguments: Any) -> Any:
-        """Calls the client, drains it, and does what it asks for."""
-        returned = raised = None
-        try:
-            returned = getattr(self.client, name)(**arguments, now=self.now)
-        except RtsttError as error:
-            raised = error.key
-        events = self.client.events()
-        data = self.client.data_to_send(self.now)
-        self.events += events
-        self._record(name, arguments, returned, raised, events, data)
-        for frame in data:
-            if self._link is not None and not self._silent:
-                self._up.put(frame, self.now + self.delay_s)
-        for event in events:
-            if isinstance(event, ev.OpenLink):
-                self._open()
-            elif isinstance(event, ev.CloseLink):
-                self._disconnect()
-        return returned
-
-    def capture(
-        self, payload: bytes, duration_ms: int = 250, stream: int = 0, mime: str | None = None
-    ) -> None:
-        """The recorder hands a chunk over."""
-        before = self.client.ledger.captured
-        captured_ms = self.client.clock_ms(self.now) - duration_ms
-        self.call(
-            "send_audio",
-            payload=payload,
-            duration_ms=duration_ms,
-            captured_ms=captured_ms,
-            stream=stream,
-            mime=mime,
-        )
-        if self.client.ledger.captured > before:
-            self.captured_payloads.append(payload)
-
-    # --- the link ---------------------------------------------------------------------------------------------
-
-    def cut(self, up: int = 0, down: int = 0, *, code: int | None = None, server_hears: bool = True) -> None:
-        """The link breaks; the first `up` and `down` frames on their way still arrive."""
-        if self._link is None:
-            return
-        link = self._link
-        for _ in range(min(up, len(self._up.frames))):
-            self._arrive_up()
-        for _ in range(min(down, len(self._down.frames))):
-            if self._link == link:
-                self._arrive_down()
-        if self._link == link:
-            self._link = None
-            self._up, self._down = Pipe(), Pipe()
-            if server_hears:
-                self.server.link_lost(link, self.now)
-            self.call("link_lost", reason="cut", code=code)
-            self._serve()
-
-    def go_silent(self) -> None:
-        """The link is dead and nobody is told."""
-        if self._link is not None:
-            self._up, self._down = Pipe(), Pipe()
-            self._silent = True
-
-    def damage(self) -> None:
-        """One bit of the last chunk on its way up is flipped."""
-        for index in reversed(range(len(self._up.frames))):
-            at, frame = self._up.frames[index]
-            if isinstance(frame, bytes) and wire.split_audio(frame)[1]:
-                self._up.frames[index] = (at, frame[:-1] + bytes([frame[-1] ^ 1]))
-                return
-
-    def drop(self) -> None:
-        """The last frame on its way up is lost without a trace."""
-        if self._up.frames and isinstance(self._up.frames[-1][1], bytes):
-            self._up.frames.pop()
-
-    def repeat(self) -> None:
-        """The last chunk on its way up arrives twice."""
-        if self._up.frames and isinstance(self._up.frames[-1][1], bytes):
-            self.injected += 1
-            self._up.frames.append(self._up.frames[-1])
-
-    # --- the server -------------------------------------------------------------------------------------------
-
-    def recognise(self, *, final: bool, commit: bool = True) -> None:
-        """Recognition has heard all there is: a word a chunk since the last final."""
-        heard_ms = self.server.audio_ms
-        starts = range(self._heard_ms, heard_ms, 250)
-        words = tuple(Word(f" w{start}", start / 1000, (start + 200) / 1000, 0.9) for start in starts)
-        if words and final:
-            result = Final(self._segment, words, heard_ms / 1000, "en")
-            self.server.final(result)
-            self.finals_sent.append(result.text)
-            self._segment += 1
-            self._heard_ms = heard_ms
-        elif words:
-            self.server.partial(Partial(self._segment, 0, words, 0, heard_ms / 1000))
-        if commit and final:
-            self.server.commit(self.server.next_seq, self.server.next_seq)
-        self.server.set_credit(self.server.limits.credit_ms)
-        self._serve()
-
-    def measure(self) -> None:
-        """The server's figures of the last second."""
-        heard_s = self.server.audio_ms / 1000
-        self.server.metrics(wire.Metrics(heard_s, heard_s, 0.0, 0, 0, 1.5, 0.25, 100.0, 4000.0))
-        self._serve()
-
-    def finish(self) -> None:
-        """Once stopped, the session is saved."""
-        if self.server.phase is Phase.FINALIZING:
-            self.recognise(final=True)
-            self.server.status()
-            self.server.completed(
-                wire.Summary(
-                    duration_s=self.server.audio_ms / 1000,
-                    words=3,
-                    confidence=0.9,
-                    latency=None,
-                    received=wire.Received(),
-                    file="transcripcion.txt",
-                    complete=True,
-                    language="en",
-                )
-            )
-            self._serve()
-
-    # --- time -------------------------------------------------------------------------------------------------
-
-    def advance(self, duration_s: float) -> None:
-        """Lets time pass, doing all that falls into it."""
-        end = self.now + duration_s
-        while (due := self._next()) is not None and due[0] <= end:
-            self.now = max(self.now, due[0])
-            due[1]()
-        self.now = end
-
-    def settle(self, limit_s: float = 400.0) -> None:
-        """A good link from now on, until nothing is left to do."""
-        self.reachable = self.answering = True
-        self.delay_s = 0.05
-        end = self.now + limit_s
-        while self.now < end and not self.quiet():
-            if self.client.link.value == "closed" and self.client.phase not in TERMINAL:
-                self.call("reconnect")
-            self.advance(1.0)
-            self.recognise(final=True)
-            self.finish()
-
-    def quiet(self) -> bool:
-        """Whether the session is over on both sides, or all captured audio is where it belongs."""
-        if self.client.summary is not None:
-            return self.client.link.value == "closed"
-        ledger = self.client.ledger
-        idle = not self._up.frames and not self._down.frames and not self.client.pending_controls
-        return idle and ledger.held == 0 and self.client.link.value == "open" and not self.stopping
-
-    def _next(self) -> tuple[float, Callable[[], None]] | None:
-        due: list[tuple[float, Callable[[], None]]] = list(self._later)
-        if (at := self._up.arrival()) is not None:
-            due.append((at, self._arrive_up))
-        if (at := self._down.arrival()) is not None:
-            due.append((at, self._arrive_down))
-        if (at := self.client.next_deadline()) is not None:
-            due.append((at, lambda: self.call("handle_timer")))
-        if (at := self.server.next_deadline()) is not None:
-            due.append((at, self._server_timer))
-        return min(due, key=lambda item: item[0], default=None)
-
-    # --- inside -----------------------------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        self._disconnect()
-        reachable, answering = self.reachable, self.answering
-        attempt = self._links = self._links + 1
-
-        def opened() -> None:
-            self._later.remove(entry)
-            if self._links != attempt:
-                return
-            if not reachable:
-                self.call("link_lost", reason="refused", code=None)
-                return
-            self._link, self._silent = attempt, not answering
-            if answering:
-                self.server.link_opened(self.now, attempt)
-                self._serve()
-            self.call("link_opened")
-
-        entry = (self.now + min(self.delay_s, 2.0), opened)
-        self._later.append(entry)
-
-    def _disconnect(self) -> None:
-        """The client closes: what is on its way up still arrives, then the server hears of it."""
-        if self._link is not None:
-            link, self._link = self._link, None
-            while self._up.frames:
-                self._server_receive(self._up.frames.popleft()[1], link)
-            self._up, self._down = Pipe(), Pipe()
-            self.server.link_lost(link, self.now)
-            self._serve()
-
-    def _arrive_up(self) -> None:
-        if self._link is not None:
-            self._server_receive(self._up.frames.popleft()[1], self._link)
-
-    def _server_receive(self, frame: str | bytes, link: int) -> None:
-        if isinstance(frame, str):
-            self.server.receive_text(frame, self.now, link)
+    def walk(self, length: int = 40) -> World:
+        """From the first connection to the end, or to nowhere."""
+        world, rng = self.world, self._rng
+        world.call(rng.choice(["connect", "connect", "start"]))
+        if rng.random() < 0.5:
+            world.advance(0.5)
+        world.call("start")
+        world.call("connect")
+        steps = self._steps()
+        weights = [weight for weight, _ in steps]
+        for _ in range(length):
+            rng.choices(steps, weights)[0][1]()
+        if rng.random() < 0.8:
+            world.call("stop")
+        if rng.random() < 0.9:
+            world.settle()
         else:
-            self.server.receive_bytes(frame, self.now, link)
-        self._serve()
+            world.call("close")
+        return world
 
-    def _arrive_down(self) -> None:
-        frame = self._down.frames.popleft()[1]
-        if isinstance(frame, str):
-            self.call("receive_text", frame=frame)
+    def _steps(self) -> list[tuple[int, Callable[[], Any]]]:
+        world, rng = self.world, self._rng
+        return [
+            (12, self._record),
+            (1, self._new_recorder),
+            (8, lambda: world.advance(rng.choice([0.05, 0.3, 1.0, 4.0, 11.0]))),
+            (5, lambda: world.recognise(final=rng.random() < 0.5, commit=rng.random() < 0.7)),
+            (2, world.measure),
+            (3, lambda: world.cut(rng.randint(0, 4), rng.randint(0, 4), server_hears=rng.random() < 0.6)),
+            (1, lambda: world.cut(code=rng.choice([1006, 1013, 4400, 4409]))),
+            (1, world.go_silent),
+            (1, self._delay),
+            (1, self._unreachable),
+            (2, world.damage),
+            (2, world.drop),
+            (2, world.repeat),
+            (2, lambda: world.call(rng.choice(["pause", "resume", "start", "flush"]))),
+            (1, lambda: world.call(rng.choice(["reconnect", "use_blocks", "reconnect", "handle_timer"]))),
+            (1, lambda: world.call("receive_text", frame=rng.choice(['{"type":"server:new"}', "no", "[]"]))),
+        ]
 
-    def _server_timer(self) -> None:
-        self.server.handle_timer(self.now)
-        self._serve()
+    def _record(self) -> None:
+        for _ in range(self._rng.randint(1, 6)):
+            self._capture()
+            self.world.advance(self._rng.choice([0.0, 0.1, 0.25]))
 
-    def _serve(self) -> None:
-        """Drains the server."""
-        events = self.server.events()
-        for link, frame in self.server.data_to_send(self.now):
-            if link == self._link and not self._silent:
-                self._down.put(frame, self.now + self.delay_s)
-        for event in events:
-            match event:
-                case ev.ChunkAccepted(header=header, payload=payload):
-                    self.delivered.append((header.seq, "audio"))
-                    if payload != self.captured_payloads[header.seq]:
-                        raise AssertionError(f"chunk {header.seq} arrived changed")
-                case ev.HoleDeclared(seq=seq, reason=reason):
-                    self.delivered.append((seq, reason))
-                case ev.ControlApplied(action=action, n=n, at_seq=at_seq):
-                    self.controls.append((action, n, at_seq, len(self.delivered)))
-                    self.stopping |= action == "stop"
-                case ev.CloseLink(link=link, code=code) if link == self._link:
-                    self.cut(up=0, down=len(self._down.frames), code=code)
-                case _:
-                    pass
+    def _capture(self) -> None:
+        before = self.world.client.ledger.captured
+        payload = self._rng.randbytes(self._rng.randint(1, 60))
+        mime = MIME if self._fresh else None
+        self.world.capture(payload, self._rng.choice([200, 250, 300]), self._recorder, mime)
+        self._fresh = self._fresh and self.world.client.ledger.captured == before
 
-    def _record(
-        self,
-        name: str,
-        arguments: dict[str, Any],
-        returned: Any,
-        raised: str | None,
-        events: list[ev.ClientEvent],
-        data: list[str | bytes],
-    ) -> None:
-        client = self.client
-        self.steps.append(
-            {
-                "call": name,
-                "args": {key: _plain(value) for key, value in arguments.items()},
-                "now": self.now,
-                "returns": returned,
-                "raises": raised,
-                "events": [ev.as_json(event) for event in events],
-                "data": [_plain_frame(frame) for frame in data],
-                "deadline": client.next_deadline(),
-                "state": {
-                    "link": client.link.value,
-                    "phase": client.phase.value,
-                    "mode": client.mode.value,
-                    "shown": client.shown.value,
-                    "held_ms": client.held_ms,
-                    "finals": len(client.finals),
-                    "ledger": asdict(client.ledger),
-                    "latency": msgspec.to_builtins(client.latency),
-                },
-            }
-        )
+    def _new_recorder(self) -> None:
+        if not self._fresh:
+            self._recorder, self._fresh = self._recorder + 1, True
+            self._capture()
 
+    def _delay(self) -> None:
+        self.world.delay_s = self._rng.choice([0.0, 0.05, 0.4, 2.0])
 
-def _plain(value: Any) -> Any:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
-
-
-def _plain_frame(frame: str | bytes) -> dict[str, Any]:
-    if isinstance(frame, str):
-        return {"text": json.loads(frame)}
-    header, payload = wire.split_audio(frame)
-    return {"audio": msgspec.to_builtins(header), "payload": _plain(payload)}
-
-
-def walk(seed: int, length: int = 60) -> World:
-    """A random life of a session."""
-    rng = random.Random(seed)  # noqa: S311 - a reproducible walk, no secret
-    settings = ClientSettings(
-        max_buffer_bytes=rng.choice([400, 4_000, 2**27]), max_in_flight=rng.choice([3, 64])
-    )
-    limits = wire.Limits(max_chunks_per_s=rng.choice([6, 20]), credit_ms=rng.choice([1_000, 120_000]))
-    world = World(settings, limits)
-    recorder = 0
-    fresh = True
-
-    def record() -> None:
-        nonlocal fresh
-        for _ in range(rng.randint(1, 6)):
-            payload = rng.randbytes(rng.randint(1, 60))
-            world.capture(payload, rng.choice([200, 250, 300]), recorder, MIME if fresh else None)
-            fresh = fresh and world.client.ledger.captured == 0
-            world.advance(rng.choice([0.0, 0.1, 0.25]))
-
-    def new_recorder() -> None:
-        nonlocal recorder, fresh
-        if not fresh:
-            recorder, fresh = recorder + 1, True
-            world.capture(rng.randbytes(20), 250, recorder, MIME)
-            fresh = False
-
-    def delay() -> None:
-        world.delay_s = rng.choice([0.0, 0.05, 0.4, 2.0])
-
-    def unreachable() -> None:
+    def _unreachable(self) -> None:
+        world, rng = self.world, self._rng
         world.reachable, world.answering = rng.choice([(False, False), (True, False), (True, True)])
         world.advance(rng.choice([2.0, 10.0]))
         world.reachable, world.answering = rng.random() < 0.8, rng.random() < 0.9
 
-    actions: list[tuple[int, Callable[[], Any]]] = [
-        (12, record),
-        (1, new_recorder),
-        (8, lambda: world.advance(rng.choice([0.05, 0.3, 1.0, 4.0, 11.0]))),
-        (5, lambda: world.recognise(final=rng.random() < 0.5, commit=rng.random() < 0.7)),
-        (2, world.measure),
-        (3, lambda: world.cut(rng.randint(0, 4), rng.randint(0, 4), server_hears=rng.random() < 0.6)),
-        (1, lambda: world.cut(code=rng.choice([1006, 1013, 4400, 4409]))),
-        (1, world.go_silent),
-        (1, delay),
-        (1, unreachable),
-        (2, world.damage),
-        (2, world.drop),
-        (2, world.repeat),
-        (2, lambda: world.call(rng.choice(["pause", "resume", "start", "flush"]))),
-        (1, lambda: world.call(rng.choice(["reconnect", "use_blocks", "reconnect", "handle_timer"]))),
-        (1, lambda: world.call("receive_text", frame=rng.choice(['{"type":"server:new"}', "no JSON", "[]"]))),
-    ]
-    weights = [weight for weight, _ in actions]
-    world.call(rng.choice(["connect", "connect", "start"]))
-    if rng.random() < 0.5:
-        world.advance(0.5)
-    world.call("start")
-    world.call("connect")
-    for _ in range(length):
-        rng.choices(actions, weights)[0][1]()
-    if rng.random() < 0.8:
-        world.call("stop")
-    if rng.random() < 0.9:
-        world.settle()
-    else:
-        world.call("close")
-    return world
-
 
 def trace(seed: int) -> dict[str, Any]:
     """One trace, as the module's docstring describes it."""
-    world = walk(seed)
+    world = Walker(seed).walk()
     session = {
         "session_id": world.client.session_id,
         "token": "token-0",

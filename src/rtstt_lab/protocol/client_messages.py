@@ -28,7 +28,8 @@ class ClientHello(Message, frozen=True, tag="client:hello"):
         last_event: the highest numbered event applied; 0 asks for everything from the beginning.
         held: first and last chunk in the client's buffer, or nothing if it is empty.
         protocol: what the client speaks.
-        resuming: the client has been answered before in this session; otherwise it takes its first numbers from `Sync`.
+        resuming: the client has been answered before in this session; otherwise it takes its first numbers
+            from `Sync`.
         attempt: counts the client's sockets, so that a hello that arrives late is not taken for a newer one.
     """
 
@@ -52,7 +53,8 @@ class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
         captured_ms: when its audio began, on the client's clock, counted from its first connection or start.
         sent_ms: when it was sent, on the same clock.
         mime: on a stream's first chunk, and on its first one after each reconnection.
-        lost: the client has the audio no more (or it is over the limit): no payload, a hole of ``duration_ms``.
+        lost: the client has the audio no more (or it is over the limit): no payload, a hole of
+            ``duration_ms``.
     """
 
     seq: Sequence

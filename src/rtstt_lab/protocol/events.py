@@ -1,7 +1,7 @@
 """What the two sessions tell those who drive them: frozen, and JSON-able by `as_json`.
 
-An adapter drains ``events()`` after every call and acts on `OpenLink` and `CloseLink`; the rest is for people,
-recorders and the engine.
+An adapter drains ``events()`` after every call and acts on `OpenLink` and `CloseLink`; the rest is for
+people, recorders and the engine.
 """
 
 from __future__ import annotations

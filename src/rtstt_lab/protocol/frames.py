@@ -53,7 +53,8 @@ def decode_audio(frame: bytes) -> tuple[AudioHeader, bytes]:
     """Reads a binary frame and checks its length, size and checksum.
 
     Raises:
-        MalformedFrameError: too short, a header that cannot be read or is too long, a payload of another length.
+        MalformedFrameError: too short, a header that cannot be read or is too long, a payload of another
+            length.
         ChunkTooLargeError: a payload over `MAX_CHUNK_BYTES`; its ``seq`` is in the error's parameters.
         ChecksumError: a payload that was changed on the way; its ``seq`` is in the error's parameters.
     """

@@ -1,7 +1,7 @@
 """Latency as the client sees it (M1): from a chunk's sending to the first result that covers its end.
 
-A chunk counts as speech once a word of any result overlaps it; the others are kept apart. A chunk that the server says
-it heard, without a result, is silence and waits for nothing.
+A chunk counts as speech once a word of any result overlaps it; the others are kept apart. A chunk that the
+server says it heard, without a result, is silence and waits for nothing.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class LatencyTracker:
         self._heard = max(self._heard, bisect_right(self._ends_ms, heard_ms))
 
     def current_s(self, now: float) -> float:
-        """Latency at this moment: of the newest speech, or the age of the oldest chunk not yet listened to."""
+        """Latency now: of the newest speech, or the age of the oldest chunk not yet listened to."""
         waiting_s = now - self.chunks[self._heard].sent_s if self._heard < len(self.chunks) else 0.0
         return max(self._latest_s, waiting_s)
 

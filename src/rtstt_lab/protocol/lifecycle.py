@@ -1,8 +1,9 @@
 """The session's lifecycle: one table for the link, one for the phase, and what a person is shown of both.
 
-The tables describe one streaming attempt; the session outlives it. When all retries fail, the attempt ends in Error and
-the session's *mode* becomes block; a new attempt begins at Connecting on the same session. Nothing else in the house
-decides what may follow what: the browser's machine and the diagram in ``docs/lifecycle.md`` are made from these tables.
+The tables describe one streaming attempt; the session outlives it. When all retries fail, the attempt ends
+in Error and the session's *mode* becomes block; a new attempt begins at Connecting on the same session.
+Nothing else in the house decides what may follow what: the browser's machine and the diagram in
+``docs/lifecycle.md`` are made from these tables.
 """
 
 from __future__ import annotations
@@ -175,8 +176,9 @@ def shown(link: Link, phase: Phase) -> Shown:
 def reconcile(client: Phase, server: Phase, pending: Iterable[PhaseEvent]) -> Phase:
     """The phase that both sides continue in after a reconnection; defined for every input.
 
-    A session that has ended, or is ending, on either side, is not brought back. Otherwise the server's phase is the ground
-    truth and the controls that it has not seen yet are applied to it in order; one that no longer fits is dropped.
+    A session that has ended, or is ending, on either side, is not brought back. Otherwise the server's phase
+    is the ground truth and the controls that it has not seen yet are applied to it in order; one that no
+    longer fits is dropped.
 
     Args:
         client: the phase that the client believed in.

@@ -1,9 +1,10 @@
 """Every message of ``rtstt.v1``, one type each: what the wire carries, and nothing of what it means.
 
-Text frames are JSON objects told apart by ``type``. Unknown fields are ignored, so fields may be added; an unknown
-``type`` is a `MalformedFrameError`. An audio frame is binary: a 32-bit little-endian length, a JSON header of that many
-bytes, the payload. Times on the wire are integers in milliseconds. JSON Schemas are generated from these types
-(`scripts/make_docs.py`).
+Text frames are JSON objects told apart by ``type``. Unknown fields are ignored, so fields may be added; an
+unknown
+``type`` is a `MalformedFrameError`. An audio frame is binary: a 32-bit little-endian length, a JSON header
+of that many bytes, the payload. Times on the wire are integers in milliseconds. JSON Schemas are generated
+from these types (`scripts/make_docs.py`).
 """
 
 from __future__ import annotations

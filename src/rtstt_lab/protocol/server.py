@@ -1,12 +1,12 @@
-"""The server's end of a session, without a socket or a clock: links by number, feed, drain, write, arm a timer.
+"""The server's end of a session, without a socket or a clock: links by number.
 
 The session outlives its links; at most one of them is its client at a time. After every call drain
-`ServerSession.events` and `ServerSession.data_to_send`: write the data first, then close what `CloseLink` names.
+`ServerSession.events` and `ServerSession.data_to_send`: write the data first, then close what `CloseLink`
+names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -20,14 +20,10 @@ from rtstt_lab.errors import (
 )
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
-from rtstt_lab.protocol.intake import Intake
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
-from rtstt_lab.protocol.server_links import CLOSE_CODES, ServerLinks, ServerSettings
-from rtstt_lab.protocol.server_parts import Controls, EventLog, Tokens
+from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase
+from rtstt_lab.protocol.server_links import ServerSettings
+from rtstt_lab.protocol.server_voice import ServerVoice
 from rtstt_lab.protocol.timing import earliest
-from rtstt_lab.protocol.wire_results import final_message, partial_message
-from rtstt_lab.types import Final as FinalResult
-from rtstt_lab.types import Partial
 
 __all__ = ["ServerSession", "ServerSettings"]
 
@@ -35,114 +31,13 @@ _ENDING: Final = TERMINAL | {Phase.FINALIZING}
 _CREDIT_STEP_MS: Final = 1_000
 
 
-class ServerSession:
-    """One session, as the server keeps it.
+class ServerSession(ServerVoice):
+    """One session, as the server keeps it: what comes in, and what follows from it.
 
-    Args:
-        session_id: its id.
-        token_hash: SHA-256 of the token given out with it, hexadecimal.
-        new_token: makes an unguessable token.
-        api_token_hash: of the API token, if there is one.
-        limits: what the session may do.
-        model: its model, as told to clients.
-        language: ISO 639-1 code; ``None`` until detected.
-        settings: see `ServerSettings`.
-
-    Attributes:
-        language: see above; told with the next status.
-        degraded: what is done less of, and why; told with the next status.
-        latency: the client's figures (M1), as it last told them.
+    See `ServerVoice` for its arguments.
     """
 
-    def __init__(
-        self,
-        session_id: str,
-        *,
-        token_hash: str,
-        new_token: Callable[[], str],
-        api_token_hash: str | None = None,
-        limits: wire.Limits | None = None,
-        model: str = "",
-        language: str | None = None,
-        settings: ServerSettings | None = None,
-    ) -> None:
-        self.session_id = session_id
-        self.limits = limits or wire.Limits()
-        self.model = model
-        self.language = language
-        self.degraded = ""
-        self.phase = Phase.IDLE
-        self.latency: wire.LatencyFigures | None = None
-        self.committed_seq = 0
-        self.resume_seq = 0
-        self.acknowledged_event = 0
-        self._settings = settings or ServerSettings()
-        self._tokens = Tokens(token_hash, api_token_hash, new_token)
-        self._intake = Intake(self.limits, self._settings.gap_wait_s)
-        self._controls = Controls()
-        self._log = EventLog()
-        self._completed_event: int | None = None
-        self._events: list[ev.ServerEvent] = []
-        self._out: list[tuple[int, str | bytes]] = []
-        self._ack_due = False
-        self._credit_told = self.limits.credit_ms
-        self._links = ServerLinks(
-            self._tokens, self.limits, self._settings, self._events, self._out, self._client_gone
-        )
-        self._met = False
-        self._audio_at = 0.0
-
-    # --- what can be asked at any time ------------------------------------------------------------------------
-
-    @property
-    def link(self) -> int | None:
-        """The link of the session's client, if one is there."""
-        return self._links.client
-
-    @property
-    def next_seq(self) -> int:
-        """The first chunk not yet received."""
-        return self._intake.next_seq
-
-    @property
-    def audio_ms(self) -> int:
-        """How much audio lies below `next_seq`, holes included."""
-        return self._intake.audio_ms
-
-    @property
-    def credit_ms(self) -> int:
-        """How much more audio the client may send."""
-        return max(0, self._intake.credit_ms)
-
-    @property
-    def received(self) -> wire.Received:
-        """The server's half of the ledger."""
-        return self._intake.received
-
-    @property
-    def controls_applied(self) -> int:
-        """The highest control number applied."""
-        return self._controls.applied
-
-    @property
-    def last_event(self) -> int:
-        """The newest numbered event."""
-        return self._log.last
-
-    @property
-    def token_hashes(self) -> tuple[str, ...]:
-        """Of the tokens valid now, the present one first."""
-        return self._tokens.hashes
-
-    def events_after(self, event: int) -> list[str]:
-        """The frames of the numbered events after ``event``, in order, for a viewer."""
-        return self._log.after(event)
-
-    def issue_token(self) -> str:
-        """A fresh token for another page; the ones out there stay valid until its first hello."""
-        return self._tokens.issue()
-
-    # --- links ------------------------------------------------------------------------------------------------
+    # --- links ----------------------------------------------------------------------------------------------
 
     def link_opened(self, now: float, link: int) -> None:
         """A socket was accepted; it has `ServerSettings.hello_s` to say hello."""
@@ -212,69 +107,7 @@ class ServerSession:
             self._apply_controls(None)
             self._settle()
 
-    # --- what the engine says ---------------------------------------------------------------------------------
-
-    def partial(self, partial: Partial) -> None:
-        """Sends the present view of an open segment, if a client is there."""
-        self._queue(partial_message(partial))
-
-    def final(self, final: FinalResult) -> int:
-        """Sends a closed segment, and again on each resumption until it is applied.
-
-        Returns:
-            Its event number.
-        """
-        return self._number(final_message(final))
-
-    def status(self, alert: wire.Alert | None = None, *, numbered: bool = True) -> None:
-        """Tells the state, and an alert that went on or off.
-
-        Args:
-            alert: see `wire.Alert`.
-            numbered: whether it must not be missed.
-        """
-        message = wire.Status(
-            state=shown(Link.OPEN, self.phase).value,
-            phase=self.phase.value,
-            controls=self._controls.applied,
-            degraded=self.degraded,
-            alert=alert,
-            language=self.language,
-        )
-        if numbered:
-            self._number(message)
-        else:
-            self._queue(message)
-
-    def metrics(self, metrics: wire.Metrics) -> None:
-        """Sends the figures of the last second; the ledger's half is filled in."""
-        self._queue(msgspec.structs.replace(metrics, received=self.received))
-
-    def error(
-        self,
-        error: RtsttError,
-        *,
-        retryable: bool = False,
-        fatal: bool = False,
-        seq: int | None = None,
-        numbered: bool = False,
-    ) -> None:
-        """Tells what went wrong.
-
-        Args:
-            error: what.
-            retryable: whether doing the same again may work.
-            fatal: the attempt is over: the client's link is closed.
-            seq: the chunk it is about.
-            numbered: whether it must not be missed.
-        """
-        message = wire.server_error(error, retryable=retryable, fatal=fatal, seq=seq)
-        if numbered:
-            self._number(message)
-        else:
-            self._queue(message)
-        if fatal:
-            self._links.end_client(CLOSE_CODES.get(error.key, 1011), error.key)
+    # --- the engine's steps ---------------------------------------------------------------------------------
 
     def set_phase(self, event: PhaseEvent) -> None:
         """The server's own steps: a limit stops the session (``STOP``), it is saved, or it failed.
@@ -320,7 +153,7 @@ class ServerSession:
         opened = self._credit_told == 0 < credit_ms
         self._ack_due |= opened or abs(credit_ms - self._credit_told) >= _CREDIT_STEP_MS
 
-    # --- what the client says ---------------------------------------------------------------------------------
+    # --- what the client says -------------------------------------------------------------------------------
 
     def _welcome(self, hello: wire.ClientHello) -> None:
         if not hello.resuming:
@@ -412,7 +245,7 @@ class ServerSession:
         if self._completed_event is not None and ack.event >= self._completed_event:
             self._links.end_client(1000, "completed")
 
-    # --- in order ---------------------------------------------------------------------------------------------
+    # --- in order -------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Gives out what has come, chunks and buttons in their order."""
@@ -426,8 +259,14 @@ class ServerSession:
         self._tell_holes(holes)
 
     def _declare_gap(self) -> None:
-        holes = list(self._intake.give_up_gap(self._links.now))
-        self._events += holes
+        """Gives the missing chunks up, buttons between them in their order."""
+        holes: list[ev.HoleDeclared] = []
+        for hole in self._intake.give_up_gap(self._links.now):
+            self._events.append(hole)
+            holes.append(hole)
+            self._apply_controls(self.next_seq)
+            if self.phase in _ENDING:
+                break
         self._tell_holes(holes)
 
     def _tell_holes(self, holes: list[ev.HoleDeclared]) -> None:
@@ -473,43 +312,3 @@ class ServerSession:
         if not self._controls.waiting or self.link is None or self._intake.credit_ms <= 0:
             return None
         return self._audio_at + self._settings.control_wait_s
-
-    # --- out --------------------------------------------------------------------------------------------------
-
-    def _number(self, message: wire.Message) -> int:
-        self._queue_frame(self._log.add(message))
-        return self._log.last
-
-    def _queue(self, message: wire.Message) -> None:
-        self._queue_frame(wire.encode(message))
-
-    def _queue_frame(self, frame: str) -> None:
-        self._flush_ack()
-        self._links.send_frame(frame)
-
-    def _flush_ack(self) -> None:
-        """Marks, credit and losses go before whatever follows from them."""
-        if self._ack_due:
-            self._send_ack(None, 0)
-
-    def _send_ack(self, seq: int | None, client_sent_ms: int) -> None:
-        self._ack_due = False
-        self._credit_told = self.credit_ms
-        ack = wire.ServerAck(
-            seq=seq,
-            next_seq=self.next_seq,
-            missing=self._intake.missing(),
-            committed_seq=self.committed_seq,
-            resume_seq=self.resume_seq,
-            credit_ms=self.credit_ms,
-            client_sent_ms=client_sent_ms,
-            received_ms=self._links.clock_ms(),
-            sent_ms=self._links.clock_ms(),
-            received=self.received,
-            controls=self._controls.applied,
-        )
-        self._links.send(ack)
-
-    def _client_gone(self) -> None:
-        self._ack_due = False
-        self._intake.link_lost()

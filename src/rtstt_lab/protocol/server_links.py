@@ -74,6 +74,7 @@ class ServerLinks:
         tokens: Tokens,
         limits: wire.Limits,
         settings: ServerSettings,
+        *,
         events: list[ServerEvent],
         out: list[tuple[int, str | bytes]],
         gone: Callable[[], None],
@@ -137,7 +138,7 @@ class ServerLinks:
         return False
 
     def admit(self, message: wire.ClientMessage, link: int) -> wire.ClientHello:
-        """Makes a link the session's client, if its first message is a hello that may; another client has to go.
+        """Makes a link the session's client, if its first message may; another client has to go.
 
         Raises:
             AuthenticationError: no hello, or no valid token.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 from rtstt_lab.protocol.schema import (
@@ -64,7 +65,7 @@ class SessionCreated(Message, frozen=True, tag="server:session_created"):
 
 
 class ServerAck(Message, frozen=True, tag="server:ack"):
-    """Answer to every audio frame whose number can be read; also sent when marks or credit change without one.
+    """Answer to every audio frame with a number; also sent when marks or credit change without one.
 
     Attributes:
         seq: the frame's number, echoed; null where no frame is answered.
@@ -103,7 +104,7 @@ class WireWord(Item, frozen=True):
 
 
 class TranscriptionPartial(Message, frozen=True, tag="server:transcription_partial"):
-    """The present view of an open segment; replaces its earlier partial. Not numbered, not repeated on resume.
+    """The present view of an open segment; replaces its earlier one. Not numbered, not sent again.
 
     Attributes:
         committed: how many leading words will never change.
@@ -177,7 +178,10 @@ class AudioQuality(Item, frozen=True):
 
 
 class Metrics(Message, frozen=True, tag="server:metrics"):
-    """Once a second (M2, M3). CPU and memory are those of the server's process tree and of the host or container."""
+    """Once a second (M2, M3).
+
+    CPU and memory are those of the server's process tree and of the host or container.
+    """
 
     audio_s: float
     heard_s: float
@@ -213,7 +217,7 @@ class ServerError(Message, frozen=True, tag="server:error"):
 
     code: ShortText
     message: str
-    parameters: dict[str, str | int | float | None] = {}
+    parameters: dict[str, str | int | float | None] = msgspec.field(default_factory=dict)
     retryable: bool = False
     fatal: bool = False
     retry_after_ms: Milliseconds | None = None

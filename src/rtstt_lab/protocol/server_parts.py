@@ -35,7 +35,7 @@ class Tokens:
         self._new_token = new_token
 
     def check(self, token: str) -> str | None:
-        """Whether ``token`` opens the session, compared in constant time; a fresh one becomes the present one.
+        """Holds ``token`` against the valid ones in constant time; a fresh one becomes the present one.
 
         Returns:
             Its hash, or ``None`` if it is not valid.
@@ -105,7 +105,7 @@ class Controls:
             self._pending.setdefault(control.n, control)
 
     def pop(self, next_seq: int | None) -> ClientControl | None:
-        """The next button, if the chunks below its ``at_seq`` have come; ``None`` for ``next_seq``: in any case."""
+        """The next button, if the chunks before it have come (or in any case, without ``next_seq``)."""
         control = self._pending.get(self.applied + 1)
         if control is None or (next_seq is not None and control.at_seq > next_seq):
             return None

@@ -133,7 +133,7 @@ class Counter:
 
 
 class ClockEstimate:
-    """Offset of the server's clock against the client's, from the exchange that took the least time (as NTP does).
+    """Offset of the server's clock against the client's, from the quickest exchange, as NTP does it.
 
     With client send t1, server receive t2, server send t3, client receive t4:
     offset = ((t2 − t1) + (t3 − t4)) / 2, round trip = (t4 − t1) − (t3 − t2) (RFC 5905, section 8).

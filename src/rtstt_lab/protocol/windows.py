@@ -1,7 +1,7 @@
-"""The chunks on both ends: what the client still holds, what the server waits for, and the ledger between them.
+"""The chunks on both ends: what the client still holds, what the server waits for, and their ledger.
 
-The link keeps order: what is answered was sent after everything answered before. So the client knows, without timers,
-which of the chunks asked for are already on their way again.
+The link keeps order: what is answered was sent after everything answered before. So the client knows,
+without timers, which of the chunks asked for are already on their way again.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ class HeldChunk:
 class Ledger:
     """What became of every transmission and every chunk (metrics.md, "chunk ledger").
 
-    Transmissions: ``transmitted = accepted + duplicate + rejected + cut``. Chunks: ``captured = accepted + lost + held``.
-    `transmitted`, `captured` and `held` are the client's own counts; `accepted`, `duplicate`, `rejected` and the holes
-    in `lost` are the server's, as it last told them. While a link is open, `cut` includes what is on its way.
+    Transmissions: ``transmitted = accepted + duplicate + rejected + cut``. Chunks: ``captured = accepted +
+        lost + held``.
+    `transmitted`, `captured` and `held` are the client's own counts; `accepted`, `duplicate`, `rejected` and
+    the holes in `lost` are the server's, as it last told them. While a link is open, `cut` includes what is
+    on its way.
     """
 
     captured: int
@@ -61,7 +63,8 @@ class SendWindow:
     """The client's chunks, from their capture until the server has disposed of them for good.
 
     Args:
-        max_buffer_bytes: of payloads held; what would overflow it is lost, copies of received chunks go first.
+        max_buffer_bytes: of payloads held; what would overflow it is lost, copies of received chunks go
+            first.
         max_in_flight: transmissions without an answer.
     """
 
@@ -144,7 +147,7 @@ class SendWindow:
         return self.next_seq < self._cursor and not self._closed
 
     def advance(self, next_seq: int, committed_seq: int, resume_seq: int) -> None:
-        """The server's marks: received below the first, disposed of below the second, not needed below the third."""
+        """The server's marks: what is received, disposed of, and not needed by a fresh decoder."""
         self.next_seq = min(max(self.next_seq, next_seq), self.captured)
         self._cursor = max(self._cursor, self.next_seq)
         self._again = {seq for seq in self._again if seq >= self.next_seq}

@@ -1,4 +1,4 @@
-"""Partial and final results as the messages that carry them: seconds become milliseconds, words keep their spaces."""
+"""Partial and final results as messages: seconds become milliseconds, words keep their spaces."""
 
 from __future__ import annotations
 
