@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -154,13 +155,27 @@ def test_erasure_and_unstable_words() -> None:
     assert math.isnan(metrics.unstable_ratio(shown[shown["kind"] == "partial"]))
 
 
+def test_words_behind_a_final_stay_on_the_screen() -> None:
+    """What a final leaves open goes on in the next segment; what then never comes again was taken back."""
+    shown = views(
+        ("partial", 1.0, "go now. then we"),
+        ("final", 2.0, "go now."),
+        ("partial", 2.0, "then we come"),
+        ("final", 3.0, "then we come."),
+    )
+    assert metrics.taken_back(shown)["changed"].tolist() == [0, 0, 0, 1]
+    cut_short = views(("partial", 1.0, "go now. then"), ("final", 2.0, "go now."))
+    assert metrics.taken_back(cut_short)[["erased", "changed"]].sum().tolist() == [1, 1]
+
+
 def test_the_ledger_balances_or_says_so() -> None:
     """Both equations hold, sums of ledgers too, and one chunk more breaks them."""
     ledger = Ledger(captured=10, transmitted=12, accepted=8, duplicate=1, rejected=1, cut=2, lost=1, held=1)
-    assert ledger.balanced
-    assert (ledger + ledger).balanced
-    assert (ledger + ledger).captured == 20
-    assert not Ledger(11, 12, 8, 1, 1, 2, 1, 1).balanced
+    assert ledger.balanced()
+    assert metrics.read_ledger(asdict(ledger) | {"more": 1}) == ledger
+    assert metrics.total_ledger([ledger, ledger]).balanced()
+    assert metrics.total_ledger([ledger, ledger]).captured == 20
+    assert not Ledger(11, 12, 8, 1, 1, 2, 1, 1).balanced()
 
 
 def test_confidence_and_its_calibration() -> None:

@@ -43,7 +43,7 @@ def test_figures_of_one_run(clean: Run, interrupted: Run) -> None:
     assert m1.loc[m1["speech"], "latency_s"].tolist() == pytest.approx([0.5] * 6)
     assert not m1["covered"][7]
     assert interrupted.outages == [(1.0, 3.4)]
-    assert clean.ledger.balanced
+    assert clean.ledger.balanced()
 
 
 def test_runs_are_found_below_a_folder(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ every result.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ from rtstt_lab.analysis.calibration import expected_calibration_error, reliabili
 from rtstt_lab.analysis.lagging import Lagging, lagging
 from rtstt_lab.analysis.statistics import Distribution, Estimate, describe
 from rtstt_lab.emissions import match_in_time
+from rtstt_lab.protocol.windows import Ledger
 from rtstt_lab.types import Word
 
 __all__ = [
@@ -43,9 +44,11 @@ __all__ = [
     "lagging",
     "normalized_erasure",
     "partial_latencies",
+    "read_ledger",
     "reliability",
     "speech_spans",
     "taken_back",
+    "total_ledger",
     "unstable_ratio",
     "word_latencies",
     "worst_gap_s",
@@ -269,27 +272,42 @@ def _touches(chunks: pd.DataFrame, words: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def taken_back(views: pd.DataFrame) -> pd.DataFrame:
-    """What each view took back of what its segment's last view had shown, by the letter.
+    """What each view took back of what had been shown, by the letter.
+
+    A final closes the front of what is shown; the words behind it stay on the screen and open the next
+    segment. Those that no view shows again count at the last view.
 
     Args:
-        views: ``segment``, ``emitted_s``, ``words`` (each with ``text``), in order of arrival; ``run`` where
+        views: ``kind``, ``emitted_s``, ``words`` (each with ``text``), in order of arrival; ``run`` where
         given.
 
     Returns:
         ``emitted_s``, ``erased`` (words after the first difference, as when a display is written again from
         there) and ``changed`` (words without an equal counterpart in the new view).
     """
-    rows = []
+    rows: list[tuple[float, int, int]] = []
     for _, own in _by_run(views):
-        shown: dict[int, list[str]] = {}
-        for segment, emitted_s, words in zip(own["segment"], own["emitted_s"], own["words"], strict=True):
+        shown: list[str] = []
+        for kind, emitted_s, words in zip(own["kind"], own["emitted_s"], own["words"], strict=True):
             new = [str(word["text"]).strip() for word in words]
-            old = shown.get(segment, [])
+            left = _left_open(shown, new) if kind == "final" else []
+            old = shown[: len(shown) - len(left)]
             same = _common_prefix(old, new)
             kept = SequenceMatcher(None, old[same:], new[same:], autojunk=False).get_matching_blocks()
             rows.append((emitted_s, len(old) - same, len(old) - same - sum(block.size for block in kept)))
-            shown[segment] = new
+            shown = left if kind == "final" else new
+        if rows and shown:
+            emitted_s, erased, changed = rows[-1]
+            rows[-1] = (emitted_s, erased + len(shown), changed + len(shown))
     return pd.DataFrame(rows, columns=["emitted_s", "erased", "changed"])
+
+
+def _left_open(shown: list[str], final: list[str]) -> list[str]:
+    """The words shown that lie behind a final: after its last word where that stands among them."""
+    blocks = SequenceMatcher(None, shown, final, autojunk=False).get_matching_blocks()[:-1]
+    if blocks and blocks[-1].b + blocks[-1].size == len(final):
+        return shown[blocks[-1].a + blocks[-1].size :]
+    return shown[len(final) :]
 
 
 def _common_prefix(old: Sequence[str], new: Sequence[str]) -> int:
@@ -315,33 +333,15 @@ def _per_final_word(views: pd.DataFrame, count: float) -> float:
 # --- delivery, confidence, cost -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """What became of every chunk and of every transmission (metrics.md, "chunk ledger")."""
+def read_ledger(counts: Mapping[str, int]) -> Ledger:
+    """The chunk ledger from a mapping that holds at least its names; `Ledger.balanced` checks it."""
+    return Ledger(**{field.name: int(counts[field.name]) for field in fields(Ledger)})
 
-    captured: int
-    transmitted: int
-    accepted: int
-    duplicate: int
-    rejected: int
-    cut: int
-    lost: int
-    held: int
 
-    @classmethod
-    def read(cls, counts: Mapping[str, int]) -> Ledger:
-        """From a mapping that holds at least these names."""
-        return cls(**{field.name: int(counts[field.name]) for field in fields(cls)})
-
-    def __add__(self, other: Ledger) -> Ledger:
-        ours, theirs = asdict(self), asdict(other)
-        return Ledger(**{name: ours[name] + theirs[name] for name in ours})
-
-    @property
-    def balanced(self) -> bool:
-        """Whether transmissions and chunks add up: the two equations of metrics.md, "chunk ledger"."""
-        sent = self.accepted + self.duplicate + self.rejected + self.cut
-        return self.transmitted == sent and self.captured == self.accepted + self.lost + self.held
+def total_ledger(ledgers: Iterable[Ledger]) -> Ledger:
+    """The sum of ledgers, column by column."""
+    columns = zip(*(astuple(ledger) for ledger in ledgers), strict=True)
+    return Ledger(*map(sum, columns))
 
 
 def confidence(words: pd.DataFrame) -> float:

@@ -12,7 +12,6 @@ import pandas as pd
 
 from rtstt_lab import records
 from rtstt_lab.analysis import metrics
-from rtstt_lab.analysis.metrics import Ledger
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ class Run:
         return "".join(self.tables["words"]["word"]).strip()
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> metrics.Ledger:
         """What became of every chunk and transmission."""
-        return Ledger.read(self.meta["ledger"])
+        return metrics.read_ledger(self.meta["ledger"])
 
     @property
     def speech_end_s(self) -> float:
