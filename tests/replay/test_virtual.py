@@ -1,0 +1,165 @@
+"""Virtual time: the same sessions and recognizer, without waiting; checked against real sockets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rtstt_lab.analysis import metrics
+from rtstt_lab.analysis.wer import normalizer
+from rtstt_lab.client.local import LocalServer
+from rtstt_lab.client.sources import AudioChunk
+from rtstt_lab.recognition.streaming import StreamingRecognizer
+from rtstt_lab.replay.faults import Cut, Delay, FaultSchedule, HalfOpen
+from rtstt_lab.replay.machine import Fitted, Measured
+from rtstt_lab.replay.realtime import replay_in_real_time
+from rtstt_lab.replay.virtual import Replayed, replay_virtually
+
+STEADY = Fitted(step_s=0.1, settle_s=0.15, feed_s=0.002)
+WORDS = "ever tried ever failed no matter try again fail again fail better"
+TWO_CUTS = FaultSchedule.of(
+    Delay(at_s=0, duration_s=math.inf, delay_s=0.04, jitter_s=0.02),
+    Cut(at_s=2.0, duration_s=1.5),
+    Cut(at_s=6.0, duration_s=1.0),
+)
+
+Replay = Callable[..., Replayed]
+
+
+@pytest.fixture(scope="module")
+def replay(recognizer: Callable[[], StreamingRecognizer], chunks: list[AudioChunk]) -> Replay:
+    """Replays the reading; each set of conditions once."""
+    done: dict[str, Replayed] = {}
+
+    def run(again: int = 0, **conditions: Any) -> Replayed:
+        key = f"{again} {conditions}"
+        if key not in done:
+            conditions = {"cost": STEADY, **conditions}
+            done[key] = replay_virtually(
+                chunks,
+                recognizer(),
+                model="tiny.en",
+                language="en",
+                started_at=datetime.now(UTC),
+                **conditions,
+            )
+        return done[key]
+
+    return run
+
+
+def what_happened(replayed: Replayed) -> list[Any]:
+    """All events but the samples of this machine's memory."""
+    return [event for event in replayed.result.events if event["event"] != "resources"]
+
+
+@pytest.mark.requirement("C4")
+def test_a_clean_replay_is_complete(replay: Replay) -> None:
+    """Every chunk is accepted, the session is saved, and the words are those that were read."""
+    result = replay().result
+    assert result.error is None
+    assert result.ledger.balanced()
+    assert (result.ledger.accepted, result.ledger.lost, result.ledger.held) == (result.ledger.captured, 0, 0)
+    assert normalizer("en")(result.text) == WORDS
+    assert result.stopped_s == pytest.approx(9.963, abs=0.001)
+
+
+def test_with_a_fitted_cost_a_run_is_the_same_every_time(replay: Replay) -> None:
+    """Two runs under one seed, delays and cuts included, agree in every event."""
+    first, second = (replay(again=again, faults=TWO_CUTS, seed=3) for again in (0, 1))
+    assert what_happened(first) == what_happened(second)
+
+
+@pytest.mark.requirement("C4")
+def test_cuts_lose_no_word(replay: Replay) -> None:
+    """Cut twice, the transcript is that of the clean link; audio was sent again; all is accounted for."""
+    clean, cut = replay(), replay(faults=TWO_CUTS, seed=3)
+    assert normalizer("en")(cut.result.text) == normalizer("en")(clean.result.text)
+    ledger = cut.result.ledger
+    assert ledger.balanced()
+    assert (ledger.lost, ledger.held) == (0, 0)
+    states = cut.result.tables["states"]["shown"].dropna().tolist()
+    assert states.count("reconnecting") == 2
+    late = metrics.word_latencies(cut.result.tables["words"], cut.result.tables["chunks"])["latency_s"].max()
+    usual = metrics.word_latencies(clean.result.tables["words"])["latency_s"].max()
+    assert late > usual + 1.0
+
+
+@pytest.mark.requirement("L4")
+def test_a_link_that_falls_silent_is_noticed_within_twelve_seconds(
+    recognizer: Callable[[], StreamingRecognizer], chunks: list[AudioChunk]
+) -> None:
+    """Nobody tells of a half-open link; the client finds out by silence, and still loses nothing."""
+    replayed = replay_virtually(
+        chunks * 2,
+        recognizer(),
+        model="tiny.en",
+        started_at=datetime.now(UTC),
+        cost=STEADY,
+        faults=FaultSchedule.of(HalfOpen(at_s=2.0, duration_s=15.0)),
+    )
+    states = replayed.result.tables["states"]
+    lost_s = states.loc[states["shown"] == "reconnecting", "at_s"].iloc[0]
+    assert 2.0 < lost_s <= 14.0
+    assert replayed.result.error is None
+    assert replayed.result.ledger.lost == 0
+
+
+def test_a_link_that_never_comes_back_is_told(replay: Replay) -> None:
+    """When all retries fail the attempt ends, and every chunk is accounted for as accepted or held."""
+    result = replay(faults=FaultSchedule.of(Cut(at_s=3.0, duration_s=math.inf))).result
+    assert result.error is not None
+    assert result.ledger.balanced()
+    assert result.ledger.held > 0
+    assert result.tables["states"]["shown"].dropna().iloc[-1] == "error"
+
+
+def test_a_slower_machine_is_later_and_says_the_same(replay: Replay) -> None:
+    """Costs move emissions, not words at the end: a step of half a second against one of a tenth."""
+    fast, slow = replay(), replay(cost=Fitted(step_s=0.5, settle_s=0.6))
+    means = [metrics.word_latencies(each.result.tables["words"])["latency_s"].mean() for each in (fast, slow)]
+    assert means[1] > means[0] + 0.2
+    assert normalizer("en")(slow.result.text) == normalizer("en")(fast.result.text)
+
+
+def test_measured_cost_is_what_was_spent(replay: Replay) -> None:
+    """Latency grows with the slowdown of the same measured work."""
+    replayed = replay(cost=Measured())
+    assert replayed.process_cpu_s > 0
+    assert Measured(4.0)(None, 0.5) == 2.0
+    assert replayed.result.tables["resources"]["process_cpu_s"].max() <= replayed.process_cpu_s
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("output")) as running:
+        yield running
+
+
+@pytest.mark.requirement("C4")
+async def test_real_sockets_agree_with_virtual_time(
+    replay: Replay, chunks: list[AudioChunk], server: LocalServer
+) -> None:
+    """Through server, WebSocket and proxy with the same cuts: the same words, a balanced ledger."""
+    real = await replay_in_real_time(
+        chunks,
+        server.url,
+        token=server.token,
+        language="en",
+        faults=TWO_CUTS,
+        seed=3,
+        process_cpu_s=server.process_cpu_s,
+    )
+    virtual = replay(faults=TWO_CUTS, seed=3)
+    assert real.result.error is None
+    assert normalizer("en")(real.result.text) == normalizer("en")(virtual.result.text)
+    assert real.result.ledger.balanced()
+    assert (real.result.ledger.lost, real.result.ledger.held) == (0, 0)
+    assert real.result.tables["states"]["shown"].dropna().tolist().count("reconnecting") == 2
+    assert real.process_cpu_s > 0
+    for name, table in real.result.tables.items():
+        assert list(table.columns) == list(virtual.result.tables[name].columns)
