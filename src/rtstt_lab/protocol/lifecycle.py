@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from itertools import product
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -197,28 +198,25 @@ def reconcile(client: Phase, server: Phase, pending: Iterable[PhaseEvent]) -> Ph
     return phase
 
 
-def shown_edges() -> Iterator[tuple[Shown, Shown]]:
+def shown_edges() -> Iterator[tuple[Shown, Shown, str]]:
     """Every change of the shown state that one table step, a reconciliation or a new attempt can make.
 
     Yields:
-        (from, to) pairs, in no order, possibly repeated; from ≠ to.
+        From, to and cause, in no order, possibly repeated; from ≠ to.
     """
-    for link in Link:
-        for phase in Phase:
-            here = shown(link, phase)
-            for link_after in set(LINK[link].values()):
-                opened = link_after is Link.OPEN and link is not Link.OPEN
-                # A session that opens, or opens again, is in whatever phase it has reached by then.
-                for phase_after in _phases_on_opening(phase) if opened else {phase}:
-                    there = shown(link_after, phase_after)
-                    if there is not here:
-                        yield here, there
-            if link is not Link.CLOSED:
-                for phase_after in set(PHASE[phase].values()):
-                    there = shown(link, phase_after)
-                    if there is not here:
-                        yield here, there
-    yield Shown.ERROR, Shown.CONNECTING
+    for link, phase in product(Link, Phase):
+        here = shown(link, phase)
+        for event, link_after in LINK[link].items():
+            # A session that opens, or opens again, is in whatever phase it has reached by then.
+            phases = _phases_on_opening(phase) if event is LinkEvent.OPENED else {phase}
+            for phase_after in phases:
+                if (there := shown(link_after, phase_after)) is not here:
+                    yield here, there, event.value
+        if link is not Link.CLOSED:
+            for step, phase_after in PHASE[phase].items():
+                if (there := shown(link, phase_after)) is not here:
+                    yield here, there, step.value
+    yield Shown.ERROR, Shown.CONNECTING, "reconnect"
 
 
 def _phases_on_opening(phase: Phase) -> set[Phase]:

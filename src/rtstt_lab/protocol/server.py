@@ -199,7 +199,7 @@ class ServerSession(ServerVoice):
 
     def _forget_other_client(self) -> None:
         """A new client numbers on from here: what another one still owed will not come."""
-        while self._intake.has_gap:
+        while self._intake.has_gap and self.phase not in _ENDING:
             self._declare_gap()
             self._settle()
         self._apply_controls(None)
