@@ -131,7 +131,8 @@ def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
 
 def _tell(key: str, **parameters: object) -> None:
     """A line for a person; stdout is for programs."""
-    click.echo(say(key, **parameters), err=True)
+    with contextlib.suppress(BrokenPipeError):  # a parent that died reads nothing; its sessions are saved all the same
+        click.echo(say(key, **parameters), err=True)
 
 
 def _show_progress(model: str, done_bytes: int, all_bytes: int) -> None:
