@@ -61,10 +61,14 @@ class Corpus:
     def folder(cls, path: Path | str) -> Corpus:
         """A folder with a ``manifest.csv`` of the columns `MANIFEST_COLUMNS`; ``reference`` may be empty.
 
+        Args:
+            path: of the folder, or of a manifest of another name; files are found from where it lies.
+
         Raises:
             CorpusError: no manifest, or one that lacks a column, a value or a file, or names an id twice.
         """
-        return cls(_read_manifest(Path(path)))
+        path = Path(path)
+        return cls(_read_manifest(path if path.is_file() else path / "manifest.csv"))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Corpus | None:
@@ -147,8 +151,7 @@ class Corpus:
         return f"Corpus({len(self)} recordings, {seconds:.1f} s: {', '.join(self._recordings)})"
 
 
-def _read_manifest(folder: Path) -> Iterator[Recording]:
-    manifest = folder / "manifest.csv"
+def _read_manifest(manifest: Path) -> Iterator[Recording]:
     if not manifest.is_file():
         raise CorpusError("corpus_manifest_missing", path=str(manifest))
     try:
@@ -158,15 +161,16 @@ def _read_manifest(folder: Path) -> Iterator[Recording]:
             if missing:
                 raise CorpusError("corpus_columns", path=str(manifest), columns=", ".join(missing))
             for row in table:
-                yield _recording(row, folder, table.line_num)
+                yield _recording(row, manifest, table.line_num)
     except (csv.Error, UnicodeDecodeError) as error:
         raise CorpusError("corpus_manifest_unreadable", path=str(manifest), reason=str(error)) from error
 
 
-def _recording(row: Mapping[str, str | None], folder: Path, line: int) -> Recording:
+def _recording(row: Mapping[str, str | None], manifest: Path, line: int) -> Recording:
     def refuse(column: str) -> CorpusError:
-        manifest = str(folder / "manifest.csv")
-        return CorpusError("corpus_value", path=manifest, line=line, column=column, value=row[column] or "")
+        return CorpusError(
+            "corpus_value", path=str(manifest), line=line, column=column, value=row[column] or ""
+        )
 
     values = {column: (row[column] or "").strip() for column in MANIFEST_COLUMNS}
     for column in ("id", "file", "language"):
@@ -178,7 +182,7 @@ def _recording(row: Mapping[str, str | None], folder: Path, line: int) -> Record
         raise refuse("duration_s") from error
     if not 0 < duration_s < math.inf:
         raise refuse("duration_s")
-    path = (folder / values["file"]).resolve()
+    path = (manifest.parent / values["file"]).resolve()
     if not path.is_file():
         raise CorpusError("corpus_file_missing", id=values["id"], path=str(path))
     return Recording(

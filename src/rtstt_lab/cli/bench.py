@@ -1,0 +1,126 @@
+"""``rtstt bench``: what recognition costs, how fast and how right it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rtstt_lab.cli.localized import LazyGroup, command, option
+from rtstt_lab.errors import StorageError, UsageError
+from rtstt_lab.lab.bench import benchmark, report, selection
+from rtstt_lab.recognition.models import ModelStore
+from rtstt_lab.recognition.streaming import RecognizerSettings
+from rtstt_lab.records import write_atomically
+from rtstt_lab.replay.corpus import Corpus
+
+_COMMANDS: Final = {"streaming": "rtstt_lab.cli.bench:streaming"}
+
+bench: Final = LazyGroup("bench", commands_at=_COMMANDS, help="bench.help")
+
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+@command("streaming", help_key="bench.streaming")
+@option("--manifest", type=_FILE, help_key="bench.manifest")
+@option("--ids", metavar="ID,…", help_key="bench.ids")
+@option("--subset", type=click.Choice(["daily"]), help_key="bench.subset")
+@option("--model", default="base", show_default=True, help_key="bench.model")
+@option(
+    "--policy",
+    type=click.Choice(["fast", "balanced", "accurate"]),
+    default="balanced",
+    show_default=True,
+    help_key="bench.policy",
+)
+@option("--interval", type=click.FloatRange(0.1, 10.0), help_key="bench.interval")
+@option(
+    "--slowdown", type=click.FloatRange(1.0, 100.0), default=1.0, show_default=True, help_key="bench.slowdown"
+)
+@option(
+    "--path",
+    type=click.Choice(["server", "recognizer"]),
+    default="recognizer",
+    show_default=True,
+    help_key="bench.path",
+)
+@option("--json", "json_file", type=_FILE, help_key="bench.json")
+@option("--table", type=_FILE, help_key="bench.table")
+def streaming(  # noqa: PLR0917 - click gives every option by its name
+    manifest: Path | None,
+    ids: str | None,
+    subset: str | None,
+    model: str,
+    policy: str,
+    interval: float | None,
+    slowdown: float,
+    path: str,
+    json_file: Path | None,
+    table: Path | None,
+) -> None:
+    """Measures, and writes the report."""
+    store = ModelStore()
+    local = store.resolve(model)
+    corpus = _corpus(manifest, ids)
+    corpus = selection.measurable(corpus, english_only=local.english_only)
+    if subset:
+        corpus = selection.daily(corpus)
+    if not len(corpus):
+        raise UsageError("bench_nothing")
+    settings = RecognizerSettings.profile(policy)
+    plan = benchmark.Plan(
+        corpus=corpus,
+        model=local,
+        settings=settings if interval is None else replace(settings, interval_s=interval),
+        path=path,
+        slowdown=slowdown,
+    )
+    with _progress(plan) as progress:
+        measured = benchmark.measure(plan, store, progress)
+    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    if table is not None:
+        report.write_table(table, measured)
+
+
+def _corpus(manifest: Path | None, ids: str | None) -> Corpus:
+    corpus = Corpus.folder(manifest) if manifest else Corpus.from_environment(os.environ) or Corpus.shipped()
+    return corpus.filter(ids=[each.strip() for each in ids.split(",") if each.strip()]) if ids else corpus
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        click.echo(text)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text + "\n")
+    except OSError as error:
+        raise StorageError("bench_file", path=str(path), reason=error.strerror or str(error)) from error
+
+
+@contextmanager
+def _progress(plan: benchmark.Plan) -> Iterator[benchmark.Progress]:
+    """A bar on stderr: seconds of audio that all systems have heard."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("s"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task("", total=round(plan.work_s))
+
+        def advance(recording_id: str, audio_s: float) -> None:
+            bar.update(task, description=recording_id, advance=audio_s)
+
+        yield advance

@@ -1,0 +1,1 @@
+"""Streaming beside offline recognition, measured in one run (``rtstt bench streaming``)."""

@@ -1,0 +1,32 @@
+"""What computing costs: this process's CPU seconds, its memory, and how long a decode keeps a core."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+
+
+class Meter:
+    """Reads this process's clocks.
+
+    Args:
+        device: that the model runs on, ``cpu`` or ``cuda``.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._process = psutil.Process()
+        self.busy_s = time.process_time if device == "cpu" else time.perf_counter
+        """Seconds that computing takes when nobody else wants the core.
+
+        A decode on the CPU runs on one thread: its CPU seconds are what it would take on an idle core,
+        however busy this machine is. On a GPU the CPU waits, and the clock on the wall is read.
+        """
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all threads so far."""
+        return time.process_time()
+
+    def rss_mb(self) -> float:
+        """Resident memory now."""
+        return self._process.memory_info().rss / 1e6

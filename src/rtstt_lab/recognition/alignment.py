@@ -1,0 +1,236 @@
+"""When each word of a known text is said: forced alignment by Whisper's own attention.
+
+Measurements count latencies from these times, which all systems share; nothing that is recognised uses them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import Any
+from typing import Final as Constant
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from numpy.typing import NDArray
+
+from rtstt_lab.errors import RecognitionError
+from rtstt_lab.recognition.models import LocalModel, check_language
+from rtstt_lab.recognition.policy import normalized
+from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
+
+VERSION: Constant = 1
+"""Of the procedure; kept times of another version are of no use."""
+
+MAX_PIECE_S: Constant = 28.0
+"""The encoder hears 30 s; the rest stays silent, as it was trained to end."""
+
+_FRAME_SAMPLES: Constant = SAMPLE_RATE_HZ // 100
+_HOP_SAMPLES: Constant = 160
+_UNSPACED: Constant = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+_PAUSE_S: Constant = 0.15
+_AUDIBLE_DB: Constant = 30.0
+_FLOOR_DBFS: Constant = -60.0
+_NEAR_S: Constant = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Part of a recording and the words said in it."""
+
+    start_s: float
+    end_s: float
+    words: Sequence[str]
+
+
+class TextAligner:
+    """Finds the times of a text's words in its recording.
+
+    The text is forced through the decoder and dynamic time warping of its cross-attention gives the times
+    (Radford et al. 2022). Recordings longer than `MAX_PIECE_S` are transcribed first, and cut between words
+    that the transcript and the text agree on.
+
+    Args:
+        model: the weights to use.
+    """
+
+    def __init__(self, model: LocalModel) -> None:
+        self._local = model
+        self._whisper = WhisperModel(os.fspath(model.path), device="cpu", compute_type="int8", cpu_threads=1)
+
+    def align_text(self, samples: Samples, text: str, language: str) -> tuple[Word, ...]:
+        """Times of every word.
+
+        Args:
+            samples: shape ``(n,)``, float32, 16 kHz mono, any length.
+            text: what is said, in order and whole.
+            language: ISO 639-1 code.
+
+        Returns:
+            One `Word` for each word of the text (parted by spaces; in languages without them, as the
+            tokenizer parts them), without leading spaces, on the clock of the samples.
+
+        Raises:
+            LanguageError: the model doesn't know the language.
+            RecognitionError: the text is not what is said in this recording, or the model failed.
+        """
+        check_language(self._local, language)
+        words = (text.lower() if text.isupper() else text).split()
+        if not words:
+            return ()
+        duration_s = len(samples) / SAMPLE_RATE_HZ
+        try:
+            pieces = [_Piece(0.0, duration_s, words)]
+            if duration_s > MAX_PIECE_S:
+                pieces = self._pieces(samples, words, language)
+            aligned = [word for piece in pieces for word in self._align(samples, piece, language)]
+        except RuntimeError as error:
+            raise RecognitionError("recognition_failed", start_s=0.0, reason=error) from error
+        return tuple(_audible(samples, aligned))
+
+    def _align(self, samples: Samples, piece: _Piece, language: str) -> list[Word]:
+        first, last = (round(t * SAMPLE_RATE_HZ) for t in (piece.start_s, piece.end_s))
+        heard = np.zeros(30 * SAMPLE_RATE_HZ, np.float32)
+        heard[: last - first] = samples[first:last]
+        features = self._whisper.feature_extractor(heard)[:, :3000]
+        tokenizer = Tokenizer(
+            self._whisper.hf_tokenizer,
+            multilingual=not self._local.english_only,
+            task="transcribe",
+            language=language,
+        )
+        joined = "".join(f" {word}" for word in piece.words)
+        (found,) = self._whisper.find_alignment(
+            tokenizer,
+            [tokenizer.encode(joined)],
+            self._whisper.encode(features),
+            (last - first) // _HOP_SAMPLES,
+        )
+        return _whole_words(found, piece.start_s, spaced=language not in _UNSPACED)
+
+    def _pieces(self, samples: Samples, words: Sequence[str], language: str) -> list[_Piece]:
+        segments, _ = self._whisper.transcribe(samples, language=language, beam_size=1, word_timestamps=True)
+        heard = [
+            Word(w.word, float(w.start), float(w.end), float(w.probability))
+            for segment in segments
+            for w in segment.words or ()
+        ]
+        return cut_pieces(samples, words, heard)
+
+
+def cut_pieces(samples: Samples, words: Sequence[str], heard: Sequence[Word]) -> list[_Piece]:
+    """Cuts a recording between words that a transcript and its text agree on, at the widest gaps.
+
+    Args:
+        samples: of the whole recording.
+        words: of its text.
+        heard: of a transcript, with times.
+
+    Raises:
+        RecognitionError: over `MAX_PIECE_S` they agree on no two words in a row.
+    """
+    duration_s = len(samples) / SAMPLE_RATE_HZ
+    seams = _seams(words, heard)
+    pieces: list[_Piece] = []
+    start_s, first = 0.0, 0
+    while duration_s - start_s > MAX_PIECE_S:
+        within = [s for s in seams if s[0] > first and start_s < (s[1] + s[2]) / 2 <= start_s + MAX_PIECE_S]
+        late = [s for s in within if (s[1] + s[2]) / 2 > start_s + MAX_PIECE_S / 2]
+        if not within:
+            raise RecognitionError("alignment_failed", start_s=start_s)
+        index, before_s, after_s = max(late or within, key=lambda s: (s[2] - s[1], s[0]))
+        at_s = _quietest(samples, before_s - 0.1, after_s + 0.1)
+        pieces.append(_Piece(start_s, at_s, words[first:index]))
+        start_s, first = at_s, index
+    return [*pieces, _Piece(start_s, duration_s, words[first:])]
+
+
+def _seams(words: Sequence[str], heard: Sequence[Word]) -> list[tuple[int, float, float]]:
+    """Where two agreed words meet: index of the second, end of the first, start of the second."""
+    matcher = SequenceMatcher(
+        None, [normalized(word) for word in words], [normalized(word.text) for word in heard], autojunk=False
+    )
+    return [
+        (block.a + k, heard[block.b + k - 1].end_s, heard[block.b + k].start_s)
+        for block in matcher.get_matching_blocks()
+        for k in range(1, block.size)
+    ]
+
+
+def _quietest(samples: Samples, start_s: float, end_s: float) -> float:
+    """The middle of the quietest 50 ms between two times."""
+    levels = _levels(samples)
+    low, high = max(0, round(start_s * 100)), min(len(levels), round(end_s * 100) + 1)
+    smooth = np.convolve(levels[low:high], np.ones(5) / 5, mode="same")
+    return (low + int(smooth.argmin()) + 0.5) / 100
+
+
+def _whole_words(found: Sequence[dict[str, Any]], start_s: float, *, spaced: bool) -> list[Word]:
+    """Joins what the tokenizer parts within a word; a sign without letters adds its text and no time."""
+    words: list[Word] = []
+    for part in found:
+        text = str(part["word"])
+        word = Word(text.strip(), start_s + part["start"], start_s + part["end"], float(part["probability"]))
+        if not word.text:
+            continue
+        letters = any(character.isalnum() for character in text)
+        if words and (not letters or (spaced and not text.startswith(" "))):
+            end_s = word.end_s if letters else words[-1].end_s
+            words[-1] = replace(words[-1], text=words[-1].text + word.text, end_s=end_s)
+        else:
+            words.append(word)
+    return words
+
+
+def _levels(samples: Samples) -> NDArray[np.float64]:
+    """RMS level of each 10 ms in dBFS."""
+    whole = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
+    return np.asarray(10 * np.log10(np.square(whole, dtype=np.float64).mean(axis=1) + 1e-12))
+
+
+def _audible(samples: Samples, words: Sequence[Word]) -> list[Word]:
+    """Puts pauses between words: time warping leaves no gaps, and ends words before they have died away.
+
+    Near a boundary, what is `_AUDIBLE_DB` under the peak of both words for at least `_PAUSE_S` is a pause.
+    """
+    levels = _levels(samples)
+    timed = list(words)
+    for index in range(len(words) + 1):
+        before = timed[index - 1] if index else None
+        after = timed[index] if index < len(words) else None
+        pause = _pause(levels, before, after)
+        if pause is None:
+            continue
+        if before is not None:
+            timed[index - 1] = replace(before, end_s=pause[0])
+        if after is not None:
+            timed[index] = replace(after, start_s=pause[1])
+    return timed
+
+
+def _pause(
+    levels: NDArray[np.float64], before: Word | None, after: Word | None
+) -> tuple[float, float] | None:
+    """The longest pause near the boundary of two words, of which one may be missing."""
+    low = round((before.start_s + before.end_s) * 50) if before else 0
+    high = round(after.end_s * 100) if after else len(levels)
+    own = levels[low:high]
+    boundary_s = before.end_s if before else after.start_s if after else 0.0
+    if not len(own):
+        return None
+    quiet = np.concatenate(([False], own <= max(own.max() - _AUDIBLE_DB, _FLOOR_DBFS), [False]))
+    edges = np.flatnonzero(np.diff(quiet.astype(np.int8)))
+    runs = [((low + begin) / 100, (low + end) / 100) for begin, end in edges.reshape(-1, 2)]
+    near = [
+        run
+        for run in runs
+        if run[1] - run[0] >= _PAUSE_S
+        and run[0] <= boundary_s + _NEAR_S
+        and run[1] >= boundary_s - _NEAR_S
+        and (after is None or run[1] < high / 100)
+        and (before is None or run[0] > low / 100)
+    ]
+    return max(near, key=lambda run: run[1] - run[0], default=None)
