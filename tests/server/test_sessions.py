@@ -73,6 +73,7 @@ async def test_a_session_from_post_to_purge(server, speech, spoken):
 
     stone = server.rest("GET", path).json()
     assert (stone["phase"], stone["stage"], stone["file"]) == ("completed", "released", str(file))
+    assert stone["metadata"] == {"source": "test"}
     saved = server.rest("GET", f"{path}/transcript", token=TOKEN)
     assert saved.text == file.read_text("utf-8")
     assert server.rest("GET", f"{path}/transcript", params={"format": "json"}).status_code == 404
@@ -182,7 +183,7 @@ async def test_links_that_are_turned_away(server):
         refused(session_id, hello),
         refused(session_id, {"type": "client:ping", "sent_ms": 0}),
         refused(session_id, hello, route="events"),
-        refused(session_id, hello, origin="https://evil.example"),
+        refused(session_id, origin="https://evil.example"),
         refused(session_id),
     )
     assert outcomes == [

@@ -131,7 +131,9 @@ def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
 
 def _tell(key: str, **parameters: object) -> None:
     """A line for a person; stdout is for programs."""
-    with contextlib.suppress(BrokenPipeError):  # a parent that died reads nothing; its sessions are saved all the same
+    with contextlib.suppress(
+        BrokenPipeError
+    ):  # a parent that died reads nothing; its sessions are saved all the same
         click.echo(say(key, **parameters), err=True)
 
 

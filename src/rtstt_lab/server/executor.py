@@ -112,6 +112,7 @@ class Executor:
         if not lane.closed:
             lane.closed = True
             lane.waiting.clear()
+            lane.done = _tell_nobody
             self._turns.forget(lane)
             self._close_worker(lane)
 
@@ -159,6 +160,10 @@ class Executor:
     def _close_worker(self, lane: Lane) -> None:
         if not lane.running:
             self._feeding.submit(lane.worker.close)
+
+
+def _tell_nobody(work: Work, outcome: Report | BaseException) -> None:
+    """What a closed lane keeps instead of its session, which is to be freed at once."""
 
 
 def _perform(worker: SessionWorker, work: Work) -> Report:

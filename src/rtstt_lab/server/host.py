@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final as Constant
 from typing import TypeAlias
@@ -49,6 +49,7 @@ class SessionHost:
         session: the protocol's side of it.
         engine: decides everything.
         worker: hears and recognises, on the executor's threads.
+        metadata: as given at its creation; shown, and of no other effect.
         executor: shared by all sessions.
         save: writes a transcript; called on a thread.
         clock: monotonic seconds, the event loop's.
@@ -65,6 +66,7 @@ class SessionHost:
         engine: SessionEngine,
         worker: SessionWorker,
         *,
+        metadata: Mapping[str, str],
         executor: Executor,
         save: Save,
         clock: Callable[[], float],
@@ -73,6 +75,7 @@ class SessionHost:
     ) -> None:
         self.session = session
         self.engine = engine
+        self.metadata = metadata
         self.settled = asyncio.Event()
         self._executor = executor
         self._lane = Lane(worker, self._work_done)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ class Tombstone:
 
     Attributes:
         status: the last one.
+        metadata: as given at its creation.
         token_hashes: of the tokens that were valid at the end.
         last_event: the frame that told the end, for a client that was cut off before it came.
         file: the saved transcript, if there is one.
@@ -56,6 +58,7 @@ class Tombstone:
     """
 
     status: SessionStatus
+    metadata: Mapping[str, str]
     token_hashes: tuple[str, ...]
     last_event: str
     file: str
@@ -81,7 +84,7 @@ class SessionRegistry:
             device=settings.device,
             compute_type=settings.compute_type,
             threads=settings.threads,
-            workers=max(1, (os.cpu_count() or 1) // settings.threads),
+            workers=max(1, min(settings.max_sessions, (os.cpu_count() or 1) // settings.threads)),
         )
         self._clock = time.monotonic
         self._api_token_hash = token_hash(settings.api_token)
@@ -142,7 +145,7 @@ class SessionRegistry:
             LanguageError: the model doesn't know its language.
         """
         admit_session(
-            running=len(self._hosts) + self._coming,
+            running=self._coming + sum(not host.settled.is_set() for host in self._hosts.values()),
             limit=self.settings.max_sessions,
             ram_available_mb=self._sample.ram_available_mb,
             ending=self._ending,
@@ -174,6 +177,7 @@ class SessionRegistry:
             session,
             SessionEngine(session, started_at=datetime.now().astimezone(), now=self._clock()),
             SessionWorker(recognizer, cpu_clock=time.perf_counter),
+            metadata=wanted.metadata,
             executor=self._executor,
             save=self._save,
             clock=self._clock,
@@ -228,7 +232,7 @@ class SessionRegistry:
             raise AuthenticationError("authentication")
         return found or self.tombstone(session_id)
 
-    def statuses(self, token: str | None) -> list[SessionStatus]:
+    def visible(self, token: str | None) -> list[SessionHost | Tombstone]:
         """Live sessions, then finished ones, newest first: all for the owner, its own for a session.
 
         Raises:
@@ -241,7 +245,7 @@ class SessionRegistry:
         visible = [one for one in everything if auth.matches(token, self._api_token_hash, *_hashes(one))]
         if not visible and not self.is_owner(token):
             raise AuthenticationError("authentication")
-        return [status_of(one) for one in visible]
+        return visible
 
     async def transcript(self, session_id: str, token: str | None, format: str) -> str:  # noqa: A002 - as in REST
         """What is final by now; of a finished session what was saved.
@@ -286,10 +290,9 @@ class SessionRegistry:
         if isinstance(found, SessionHost):
             found.engine.abort(self._clock())
             found.drain()
-            return
-        del self._tombstones[_uuid(session_id)]
-        if file and found.file:
-            await asyncio.to_thread(Path(found.file).unlink, missing_ok=True)
+        stone = self._tombstones.pop(_uuid(session_id))
+        if file and stone.file:
+            await asyncio.to_thread(Path(stone.file).unlink, missing_ok=True)
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -311,7 +314,7 @@ class SessionRegistry:
         ends = session.events_after(max(0, session.last_event - 1))
         status = host.engine.status()
         self._tombstones[session.session_id] = Tombstone(
-            status, session.token_hashes, ends[-1] if ends else "", status.file, self._clock()
+            status, host.metadata, session.token_hashes, ends[-1] if ends else "", status.file, self._clock()
         )
         while len(self._tombstones) > _MAX_TOMBSTONES:
             del self._tombstones[next(iter(self._tombstones))]
@@ -331,11 +334,6 @@ class SessionRegistry:
             expired = self._clock() - _TOMBSTONE_S
             for session_id in [i for i, stone in self._tombstones.items() if stone.buried_s < expired]:
                 del self._tombstones[session_id]
-
-
-def status_of(session: SessionHost | Tombstone) -> SessionStatus:
-    """How a session stands, or stood at its end."""
-    return session.engine.status() if isinstance(session, SessionHost) else session.status
 
 
 def _hashes(session: SessionHost | Tombstone | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from rtstt_lab.protocol.messages import CreatedSession, CreateSession
 from rtstt_lab.server import auth, link
 from rtstt_lab.server.host import SessionHost
 from rtstt_lab.server.limits import MAX_JSON_BYTES, read_body
-from rtstt_lab.server.registry import SessionRegistry, status_of
+from rtstt_lab.server.registry import SessionRegistry, Tombstone
 
 _Body = TypeVar("_Body")
 _MEDIA_TYPES: Constant = {
@@ -107,11 +107,11 @@ async def list_sessions(
     """
     registry, token = registry_of(request), _token(request)
     page = slice(offset, offset + limit)
-    sessions = registry.statuses(token)
+    sessions = registry.visible(token)
     saved = await registry.history() if registry.is_owner(token) else []
     return _json(
         {
-            "sessions": sessions[page],
+            "sessions": [_described(session) for session in sessions[page]],
             "sessions_total": len(sessions),
             "history": saved[page],
             "history_total": len(saved),
@@ -122,7 +122,7 @@ async def list_sessions(
 @router.get("/{session_id}", dependencies=_checked, response_class=Response)
 async def get_session(request: Request, session_id: str) -> Response:
     """State, statistics and figures; of a finished session what stays of it for a day."""
-    return _json(status_of(registry_of(request).authorise(session_id, _token(request))))
+    return _json(_described(registry_of(request).authorise(session_id, _token(request))))
 
 
 @router.post("/{session_id}/token", status_code=201, dependencies=_checked, response_class=Response)
@@ -187,6 +187,13 @@ async def session_events(socket: WebSocket, session_id: str, after: Annotated[in
 
 def _token(request: Request) -> str | None:
     return auth.bearer(request.headers.get("authorization"))
+
+
+def _described(session: SessionHost | Tombstone) -> dict[str, object]:
+    status = session.engine.status() if isinstance(session, SessionHost) else session.status
+    return {field.name: getattr(status, field.name) for field in fields(status)} | {
+        "metadata": session.metadata
+    }
 
 
 def _json(value: object, status: int = 200) -> Response:

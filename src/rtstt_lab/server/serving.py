@@ -152,7 +152,7 @@ class _Stops:
 
 
 def _await_stdin(loop: asyncio.AbstractEventLoop, closed: asyncio.Event) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # or it was closed before
         while os.read(sys.stdin.fileno(), 4096):
             pass
     with contextlib.suppress(RuntimeError):  # the loop has ended before
