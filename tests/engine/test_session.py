@@ -1,0 +1,397 @@
+"""The engine's path from start to saved, and every way off it."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.world import ScriptedWorker, World
+
+from rtstt_lab.engine import EngineSettings, Stage
+from rtstt_lab.engine import effects as fx
+from rtstt_lab.errors import StorageError
+from rtstt_lab.protocol import events as ev
+from rtstt_lab.protocol import messages as wire
+from rtstt_lab.protocol.lifecycle import Phase, Shown
+
+
+def words(first: int, last: int) -> str:
+    return " ".join(f"w{i}" for i in range(first, last))
+
+
+@pytest.mark.requirement("L3", "L5", "D2")
+def test_from_start_to_saved() -> None:
+    """Chunks become partials and finals; stop recognises the rest and saves it."""
+    world = World()
+    world.start()
+    for _ in range(20):
+        world.speak()
+    assert len(world.of(ev.PartialReceived)) >= 5
+    world.control("stop")
+    assert world.client.shown is Shown.COMPLETED
+    (transcript,) = world.saved
+    assert transcript.text == words(0, 10)
+    assert transcript.complete
+    assert transcript.duration_s == 5.0
+    assert transcript.language == "en"
+    kinds = [type(effect).__name__ for effect in world.effects if type(effect).__name__ != "WriteJournal"]
+    assert kinds[-4:] == ["SaveTranscript", "FreeWorker", "CloseLink", "Release"]
+    assert world.worker.fed == list(range(20))
+    assert world.client.ledger.balanced()
+    assert world.client.held_ms == 0
+    assert world.engine.next_deadline() is None
+
+
+@pytest.mark.requirement("L5", "M1")
+def test_the_client_tells_the_latency_for_the_header() -> None:
+    """The mean latency in the transcript is the one that the client measured and told."""
+    world = World(decode_s=0.3)
+    world.start()
+    for _ in range(40):
+        world.speak()
+    world.control("stop")
+    world.pass_time(5)
+    assert world.saved[0].mean_latency_s == pytest.approx(world.client.latency.mean_ms / 1000, abs=0.3)
+
+
+@pytest.mark.requirement("L5")
+def test_stop_before_anything_was_said() -> None:
+    """A session without audio completes, and its empty transcript is saved."""
+    world = World()
+    world.connect()
+    world.control("stop")
+    assert world.client.shown is Shown.COMPLETED
+    assert world.saved[0].finals == ()
+    assert world.saved[0].complete
+
+
+@pytest.mark.requirement("L6")
+def test_pause_settles_what_was_said() -> None:
+    """Pause makes everything before it final, commits it, and recording goes on where the clock stood."""
+    world = World()
+    world.start()
+    for _ in range(6):
+        world.speak()
+    world.control("pause")
+    assert world.text() == words(0, 3)
+    assert world.session.committed_seq == world.session.resume_seq == 6
+    world.pass_time(30)
+    world.control("resume")
+    for _ in range(4):
+        world.speak()
+    world.control("stop")
+    assert world.saved[0].text == words(0, 3) + "\n" + words(3, 5)
+    assert world.saved[0].duration_s == 2.5
+
+
+@pytest.mark.requirement("L6")
+def test_flush_settles_and_goes_on() -> None:
+    """Flush gives finals at once and changes no phase."""
+    world = World()
+    world.start()
+    for _ in range(4):
+        world.speak()
+    world.control("flush")
+    assert world.text() == words(0, 2)
+    assert world.client.phase is Phase.RECORDING
+
+
+@pytest.mark.requirement("O2", "D2")
+def test_a_slow_machine_drops_partials_and_never_audio() -> None:
+    """When decodes take longer than their audio, partials come less often, and no word is lost."""
+    world = World(decode_s=1.2)
+    world.start()
+    for _ in range(80):
+        world.speak()
+    steps = [effect for effect in world.of(fx.Recognise) if effect.kind == "step"]
+    assert len(steps) < 14
+    assert any(event.message.degraded == "interval" for event in world.of(ev.StatusReceived))
+    world.control("stop")
+    world.pass_time(10)
+    assert world.saved[0].words[-1].text == " w39"
+    assert len(world.saved[0].words) == 40
+
+
+@pytest.mark.requirement("O2")
+def test_the_interval_recovers() -> None:
+    """When decodes are quick again, the engine stops being sparing with them."""
+    world = World(decode_s=1.2)
+    world.start()
+    for _ in range(60):
+        world.speak()
+    world.decode_s = 0.05
+    for _ in range(80):
+        world.speak()
+    degraded = [event.message.degraded for event in world.of(ev.StatusReceived)]
+    assert "interval" in degraded
+    assert degraded[-1] == ""
+
+
+@pytest.mark.requirement("D2", "O3")
+def test_a_full_queue_leaves_audio_with_the_client() -> None:
+    """When nobody recognises the credit runs out, a person is told, and nothing is dropped."""
+    world = World(limits=wire.Limits(credit_ms=10_000), answer_at_once=False)
+    world.start()
+    for _ in range(200):
+        world.speak(real_time=False)
+        world.pass_time(0.05)
+    assert world.engine.status().waiting_s <= 15.25
+    assert world.session.credit_ms == 0
+    assert ("backpressure", True) in world.alerts()
+    assert world.client.held_ms > 30_000
+    world.answer_at_once = True
+    world.pass_time(20)
+    assert ("backpressure", False) in world.alerts()
+    world.control("stop")
+    world.pass_time(20)
+    assert len(world.saved[0].words) == 100
+    assert world.worker.fed == list(range(200))
+    assert world.client.ledger.lost == 0
+
+
+@pytest.mark.requirement("E2")
+def test_a_chunk_that_fails_once_is_tried_again() -> None:
+    """One failure of a chunk costs nothing."""
+    worker = ScriptedWorker()
+    worker.flaky = {3}
+    world = World(worker)
+    world.start()
+    for _ in range(8):
+        world.speak()
+    world.control("stop")
+    assert worker.fed == list(range(8))
+    assert world.saved[0].complete
+    assert world.errors() == []
+
+
+@pytest.mark.requirement("E2")
+def test_a_chunk_that_fails_twice_is_a_hole_of_its_length() -> None:
+    """A chunk that can't be decoded is reported and skipped; what follows keeps its time."""
+    worker = ScriptedWorker()
+    worker.bad = {3}
+    world = World(worker)
+    world.start()
+    for _ in range(8):
+        world.speak()
+    world.control("stop")
+    assert world.errors() == ["audio_payload"]
+    assert worker.fed == list(range(8))
+    assert world.saved[0].duration_s == 2.0
+    assert not world.saved[0].complete
+    assert world.client.shown is Shown.COMPLETED
+
+
+@pytest.mark.requirement("E2")
+def test_a_recognition_that_fails_once_is_tried_again() -> None:
+    """One failure of the recognizer is not even told."""
+    world = World()
+    world.start()
+    world.worker.failures = 1
+    for _ in range(8):
+        world.speak()
+    world.control("stop")
+    assert world.saved[0].text == words(0, 4)
+    assert world.errors() == []
+
+
+@pytest.mark.requirement("E2")
+@pytest.mark.parametrize("where", ["step", "settle", "finish"])
+def test_a_window_that_fails_twice_is_skipped(where: str) -> None:
+    """After the second failure the window is given up and reported, and the session goes on and is saved."""
+    world = World()
+    world.start()
+    for _ in range(3):
+        world.speak()
+    world.worker.failures = 2
+    if where == "settle":
+        world.control("pause")
+        world.control("resume")
+    for _ in range(5 if where != "finish" else 0):
+        world.speak()
+    world.control("stop")
+    assert world.errors() == ["recognition_failed"]
+    assert len(world.worker.skipped_s) == 1
+    assert world.client.shown is Shown.COMPLETED
+    assert not world.saved[0].complete
+    if where != "finish":
+        assert world.saved[0].words[-1].text == " w3"
+
+
+@pytest.mark.requirement("E2", "E3")
+def test_a_recognizer_beyond_help_still_saves() -> None:
+    """When not even skipping works, what is final is saved and the session ends."""
+    world = World()
+    world.start()
+    for _ in range(4):
+        world.speak()
+    world.control("flush")
+    world.worker.failures = 1_000
+    world.speak(1_000)
+    assert world.saved[0].text == words(0, 2)
+    assert world.stage is Stage.RELEASED
+
+
+@pytest.mark.requirement("E3")
+def test_a_save_that_fails_keeps_the_text() -> None:
+    """When the file can't be written the session has failed; its text can be fetched for a while."""
+    error = StorageError("transcript_disk_full", path="/full", reason="full")
+    world = World(save_error=error, settings=EngineSettings(failed_s=60))
+    world.start()
+    for _ in range(4):
+        world.speak()
+    world.control("stop")
+    assert world.client.phase is Phase.FAILED
+    assert world.errors() == ["transcript_disk_full"]
+    assert world.text() == words(0, 2)
+    assert world.stage is Stage.ENDED
+    world.pass_time(61)
+    assert world.stage is Stage.RELEASED
+    assert len(world.of(fx.SaveTranscript)) == 1
+
+
+@pytest.mark.requirement("E3")
+def test_the_greatest_length_ends_and_saves() -> None:
+    """At its greatest length, announced a minute before, the session is finished and saved."""
+    world = World(limits=wire.Limits(max_session_s=120))
+    world.start()
+    while world.client.phase is Phase.RECORDING:
+        world.speak(1_000)
+    assert ("length", True) in world.alerts()
+    assert world.errors() == ["session_length"]
+    assert world.saved[0].duration_s == 120
+    assert world.saved[0].complete
+    assert world.client.shown is Shown.COMPLETED
+
+
+@pytest.mark.requirement("A2", "E3")
+def test_little_memory_warns_and_very_little_ends() -> None:
+    """Below 1 GB a warning comes and goes; below 256 MB the session ends, saved."""
+    world = World()
+    world.start()
+    for _ in range(4):
+        world.speak()
+    world.control("flush")
+    for left_mb in (5_000, 900, 950, 1_100, 2_000):
+        world.engine.resources(fx.ResourceSample(10, 1, 300, left_mb), world.now)
+    world.pump()
+    assert world.alerts() == [("memory", True), ("memory", False)]
+    assert world.client.phase is Phase.RECORDING
+    world.engine.resources(fx.ResourceSample(10, 1, 300, 200), world.now)
+    world.pump()
+    assert world.errors() == ["memory_exhausted"]
+    assert world.saved[0].text == words(0, 2)
+    assert not world.saved[0].complete
+    assert world.stage is Stage.RELEASED
+
+
+@pytest.mark.requirement("E3")
+def test_a_failed_allocation_saves() -> None:
+    """An allocation that fails ends the session with what is final saved."""
+    world = World()
+    world.start()
+    world.speak(1_000)
+    world.engine.out_of_memory(world.now)
+    world.pump()
+    assert len(world.saved) == 1
+
+
+@pytest.mark.requirement("M2", "M3")
+def test_metrics_come_once_a_second() -> None:
+    """Metrics tell audio, queue, machine, chunk rate and confidence, every second."""
+    world = World()
+    world.start()
+    world.engine.resources(fx.ResourceSample(150.0, 3.0, 400.0, 4_000.0, "a GPU", 30.0), world.now)
+    for _ in range(40):
+        world.speak()
+    world.control("flush")
+    world.pass_time(1.0)
+    metrics = [event.message for event in world.of(ev.MetricsReceived)]
+    assert 10 <= len(metrics) <= 12
+    assert metrics[4].chunks_per_s == pytest.approx(4, abs=0.5)
+    assert (metrics[4].cpu_percent, metrics[4].gpu, metrics[4].ram_available_mb) == (150.0, "a GPU", 4_000.0)
+    assert metrics[-1].confidence == pytest.approx(0.8)
+    assert metrics[-1].audio_s == 10.0
+
+
+@pytest.mark.requirement("L4")
+def test_a_cut_loses_nothing() -> None:
+    """Audio recorded without a link comes afterwards, and finals that were missed are sent again."""
+    world = World()
+    world.start()
+    for _ in range(6):
+        world.speak()
+    world.cut()
+    for _ in range(12):
+        world.speak()
+    world.pass_time(5)
+    for _ in range(6):
+        world.speak()
+    world.control("stop")
+    world.pass_time(5)
+    assert world.saved[0].text == words(0, 12)
+    assert world.saved[0].complete
+    assert [event.message.text for event in world.of(ev.FinalReceived)] == [words(0, 12)]
+
+
+def test_nobody_comes_back() -> None:
+    """Without a link for two minutes what was said is saved; where nothing was said nothing is."""
+    world = World()
+    world.start()
+    for _ in range(6):
+        world.speak()
+    world.linked = False
+    world.engine.link_lost(1, world.now)
+    world.client.close(world.now)
+    world.pass_time(200)
+    assert world.saved[0].text == words(0, 3)
+    assert not world.saved[0].complete
+    assert world.stage is Stage.RELEASED
+    unused = World()
+    unused.pass_time(121)
+    assert unused.stage is Stage.RELEASED
+    assert unused.saved == []
+
+
+def test_a_deleted_session_leaves_no_file() -> None:
+    """A deleted session tells its client, saves nothing and is released at once."""
+    world = World()
+    world.start()
+    world.speak(1_000)
+    world.engine.abort(world.now)
+    world.pump()
+    assert world.saved == []
+    assert world.errors() == ["session_deleted"]
+    assert world.stage is Stage.RELEASED
+    assert isinstance(world.effects[-1], fx.Release)
+    world.engine.abort(world.now)
+    assert world.engine.effects() == []
+
+
+@pytest.mark.requirement("L5")
+def test_without_an_acknowledgement_the_grace_time_releases() -> None:
+    """A client cut off at the last moment finds the session for a while, and then it is gone."""
+    world = World(answer_at_once=False)
+    world.start()
+    world.control("stop")
+    world.cut()
+    world.client.close(world.now)
+    world.answer_at_once = True
+    world.pump()
+    assert world.stage is Stage.ENDED
+    world.pass_time(31)
+    assert world.stage is Stage.RELEASED
+
+
+@pytest.mark.requirement("L5")
+def test_audio_that_comes_late_out_of_the_decoder_is_committed_late() -> None:
+    """A chunk whose audio is still inside the decoder is not committed, however much is settled."""
+    world = World(ScriptedWorker(late=3))
+    world.start()
+    for _ in range(8):
+        world.speak()
+    world.control("flush")
+    assert world.session.committed_seq == 5
+    world.control("stop")
+    assert world.session.committed_seq == 8
+    marks = [record for record in world.journal if isinstance(record, fx.MarkRecord)]
+    assert [m.committed_seq for m in marks] == sorted(m.committed_seq for m in marks)
+    finals = [record.final.text for record in world.journal if isinstance(record, fx.FinalRecord)]
+    assert " ".join(finals) == words(0, 4)

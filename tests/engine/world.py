@@ -1,0 +1,305 @@
+"""A client, an engine and a worker joined in one place, in a time of their own."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from itertools import count
+from math import inf
+
+from rtstt_lab.engine import EngineSettings, SessionEngine, SessionWorker, Stage
+from rtstt_lab.engine import effects as fx
+from rtstt_lab.errors import AudioDecodeError, RecognitionError, RtsttError
+from rtstt_lab.protocol import events as ev
+from rtstt_lab.protocol import messages as wire
+from rtstt_lab.protocol.client import ClientSession
+from rtstt_lab.protocol.server import ServerSession
+from rtstt_lab.transcript import Transcript
+from rtstt_lab.types import PCM, SAMPLE_RATE_HZ, Final, Partial, Word
+
+STARTED = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
+WORD_S = 0.5
+TOKEN = "a token for a test"
+
+
+class ScriptedWorker:
+    """Hears one word in every half second of PCM, and fails when told to.
+
+    Attributes:
+        bad: numbers of chunks that never decode.
+        flaky: numbers of chunks that decode at the second try.
+        failures: so many recognitions fail from now on.
+        late: so many chunks' audio stays inside the decoder.
+    """
+
+    def __init__(self, late: int = 0) -> None:
+        self.bad: set[int] = set()
+        self.flaky: set[int] = set()
+        self.failures = 0
+        self.late = late
+        self.fed: list[int] = []
+        self.skipped_s: list[tuple[float, float]] = []
+        self.language: str | None = None
+        self._samples = 0
+        self._decoded_s = 0.0
+        self._final_s = 0.0
+        self._segment = 0
+        self._revision = 0
+        self._ended = False
+
+    @property
+    def heard_s(self) -> float:
+        return self._samples / SAMPLE_RATE_HZ
+
+    def feed(self, chunk: fx.FeedAudio) -> fx.AudioReport:
+        if chunk.seq in self.bad:
+            raise AudioDecodeError("audio_payload", reason="scripted")
+        if chunk.seq in self.flaky:
+            self.flaky.remove(chunk.seq)
+            raise AudioDecodeError("audio_payload", reason="scripted")
+        return self._hear(chunk.seq, len(chunk.payload) // 2)
+
+    def hole(self, hole: fx.FeedHole) -> fx.AudioReport:
+        return self._hear(hole.seq, hole.duration_ms * 16)
+
+    def recognise(self, job: fx.Recognise) -> fx.RecognitionReport:
+        if self.failures:
+            self.failures -= 1
+            raise RecognitionError("recognition_failed", start_s=self._decoded_s, reason="scripted")
+        heard_s, results = self.heard_s, []
+        if job.kind == "skip":
+            self.skipped_s.append((self._final_s, heard_s))
+            self._final_s = self._decoded_s = heard_s
+        words = self._words(self._final_s, heard_s)
+        if words and job.kind == "step":
+            results.append(Partial(self._segment, self._revision, words, max(0, len(words) - 1), heard_s))
+            self._revision += 1
+        elif words:
+            results.append(Final(self._segment, words, heard_s, "en"))
+            self._segment, self._revision, self._final_s = self._segment + 1, 0, heard_s
+        if job.kind != "step":
+            self._final_s = heard_s
+        self._decoded_s = heard_s
+        self.language = "en"
+        return fx.RecognitionReport(tuple(results), self._samples, 0.0, self.hearing())
+
+    def hearing(self) -> fx.Hearing:
+        pending_s = self.heard_s - self._decoded_s
+        words = self._words(self._final_s, self._decoded_s)
+        settled_s = words[-2].end_s if len(words) > 1 else self._final_s
+        return fx.Hearing(
+            self.heard_s, settled_s, pending_s, pending_s >= WORD_S, wants_final=False, language=self.language
+        )
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def _hear(self, seq: int, samples: int) -> fx.AudioReport:
+        self.fed.append(seq)
+        self._samples += samples
+        complete = max(0, seq + 1 - self.late)
+        return fx.AudioReport(self._samples, complete, seq + 1, self.heard_s, None, self.hearing())
+
+    @staticmethod
+    def _words(start_s: float, end_s: float) -> tuple[Word, ...]:
+        first, last = round(start_s / WORD_S), int(end_s / WORD_S + 1e-6)
+        return tuple(Word(f" w{i}", i * WORD_S, (i + 1) * WORD_S, 0.8) for i in range(first, last))
+
+
+class World:
+    """What the tests drive. The link carries at once; `work` decides when effects are answered."""
+
+    def __init__(
+        self,
+        worker: ScriptedWorker | SessionWorker | None = None,
+        *,
+        settings: EngineSettings | None = None,
+        limits: wire.Limits | None = None,
+        decode_s: float = 0.0,
+        answer_at_once: bool = True,
+        save_error: RtsttError | None = None,
+    ) -> None:
+        tokens = count()
+        self.now = 100.0
+        self.worker = worker or ScriptedWorker()
+        self.decode_s = decode_s
+        self.answer_at_once = answer_at_once
+        self.save_error = save_error
+        self.session = ServerSession(
+            "session",
+            token_hash=hashlib.sha256(TOKEN.encode()).hexdigest(),
+            new_token=lambda: f"token {next(tokens)}",
+            limits=limits,
+            model="scripted",
+        )
+        self.engine = SessionEngine(self.session, settings, started_at=STARTED, now=self.now)
+        self.client = ClientSession("session", TOKEN)
+        self.events: list[ev.ClientEvent] = []
+        self.journal: list[fx.JournalRecord] = []
+        self.saved: list[Transcript] = []
+        self.effects: list[fx.Effect] = []
+        self.owed: list[tuple[float, fx.Effect]] = []
+        self.captured_ms = 0
+        self.linked = False
+        self._links = 0
+
+    # --- the client's side
+
+    def connect(self) -> None:
+        self.client.connect(self.now)
+        self.pump()
+
+    def start(self) -> None:
+        self.connect()
+        self.client.start(self.now)
+        self.pump()
+
+    def speak(self, duration_ms: int = 250, *, real_time: bool = True) -> int:
+        """Sends one chunk of PCM; in real time the clock moves on with it."""
+        return self.send(bytes(32 * duration_ms), duration_ms, real_time=real_time)
+
+    def send(self, payload: bytes, duration_ms: int, mime: str = PCM.mime, *, real_time: bool = True) -> int:
+        """Sends one chunk of the first recorder."""
+        seq = self.client.send_audio(
+            payload, duration_ms=duration_ms, captured_ms=self.captured_ms, stream=0, mime=mime, now=self.now
+        )
+        self.captured_ms += duration_ms
+        self.pump()
+        if real_time:
+            self.pass_time(duration_ms / 1000)
+        return seq
+
+    def control(self, action: str) -> None:
+        getattr(self.client, action)(self.now)
+        self.pump()
+
+    def cut(self) -> None:
+        """The link breaks; both sides learn of it."""
+        if self.linked:
+            self.linked = False
+            self.client.link_lost("cut", self.now)
+            self.engine.link_lost(self._links, self.now)
+            self.pump()
+
+    # --- time and the work
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while True:
+            deadlines = [
+                d for d in (self.engine.next_deadline(), self.client.next_deadline()) if d is not None
+            ]
+            deadlines += [at for at, _ in self.owed] if self.answer_at_once else []
+            due = min(deadlines, default=inf)
+            if due > end:
+                break
+            self.now = max(self.now, due)
+            self.engine.handle_timer(self.now)
+            self.client.handle_timer(self.now)
+            self.pump()
+        self.now = end
+        self.pump()
+
+    def pump(self) -> None:
+        """Carries everything that is under way, until nothing moves."""
+        moved = True
+        while moved:
+            moved = self._answer_due() if self.answer_at_once else False
+            for effect in self.engine.effects():
+                moved = True
+                self._execute(effect)
+            for link, frame in self.engine.data_to_send(self.now):
+                moved = True
+                if self.linked and link == self._links:
+                    assert isinstance(frame, str)
+                    self.client.receive_text(frame, self.now)
+            moved |= self._pump_client()
+
+    def answer(self) -> None:
+        """Answers the effect that is due first."""
+        due = min(range(len(self.owed)), key=lambda index: self.owed[index][0])
+        effect = self.owed.pop(due)[1]
+        match effect:
+            case fx.FeedAudio() | fx.FeedHole():
+                try:
+                    feed = self.worker.feed if isinstance(effect, fx.FeedAudio) else self.worker.hole
+                    report = feed(effect)  # type: ignore[arg-type]
+                except RtsttError as error:
+                    self.engine.audio_failed(effect.seq, error, self.now)
+                else:
+                    self.engine.audio_fed(effect.seq, report, self.now)
+            case fx.Recognise():
+                try:
+                    result = self.worker.recognise(effect)
+                except RtsttError as error:
+                    self.engine.recognition_failed(effect.job, error, self.now)
+                else:
+                    self.engine.recognised(effect.job, result, self.now)
+            case fx.SaveTranscript(transcript=transcript):
+                if self.save_error:
+                    self.engine.save_failed(self.save_error, self.now)
+                else:
+                    self.saved.append(transcript)
+                    self.engine.saved("file.txt", self.now)
+
+    def _answer_due(self) -> bool:
+        if any(at <= self.now for at, _ in self.owed):
+            self.answer()
+            return True
+        return False
+
+    def _execute(self, effect: fx.Effect) -> None:
+        self.effects.append(effect)
+        match effect:
+            case fx.WriteJournal(record=record):
+                self.journal.append(record)
+            case ev.CloseLink(link=link) if link == self._links and self.linked:
+                for to, frame in self.engine.data_to_send(self.now):
+                    if to == link and isinstance(frame, str):
+                        self.client.receive_text(frame, self.now)
+                self.linked = False
+                self.client.link_lost(effect.reason, self.now, effect.code)
+            case fx.FeedAudio() | fx.FeedHole() | fx.SaveTranscript():
+                self.owed.append((self.now, effect))
+            case fx.Recognise():
+                self.owed.append((self.now + self.decode_s, effect))
+
+    def _pump_client(self) -> bool:
+        moved = False
+        for event in self.client.events():
+            moved = True
+            self.events.append(event)
+            if isinstance(event, ev.OpenLink):
+                self._links += 1
+                self.linked = True
+                self.client.link_opened(self.now)
+                self.engine.link_opened(self.now, self._links)
+        for frame in self.client.data_to_send(self.now):
+            moved = True
+            if not self.linked:
+                continue
+            if isinstance(frame, bytes):
+                self.engine.receive_bytes(frame, self.now, self._links)
+            else:
+                self.engine.receive_text(frame, self.now, self._links)
+        return moved
+
+    # --- what the tests ask
+
+    def of(self, kind: type) -> list:
+        """The effects or client events of one kind, in order."""
+        return [item for item in (*self.effects, *self.events) if isinstance(item, kind)]
+
+    def errors(self) -> list[str]:
+        return [event.message.code for event in self.of(ev.ErrorReceived)]
+
+    def alerts(self) -> list[tuple[str, bool]]:
+        statuses = [event.message.alert for event in self.of(ev.StatusReceived)]
+        return [(alert.name, alert.on) for alert in statuses if alert]
+
+    def text(self) -> str:
+        return " ".join(final.text for final in self.engine.transcript().finals)
+
+    @property
+    def stage(self) -> Stage:
+        return self.engine.status().stage
