@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from inspect import cleandoc
 from pathlib import Path
@@ -19,7 +19,17 @@ from typing import Any, Final, get_args
 import msgspec
 
 from rtstt_lab.protocol import messages as wire
-from rtstt_lab.protocol.lifecycle import LINK, PHASE, Link, Phase, Shown, shown, shown_edges
+from rtstt_lab.protocol.lifecycle import (
+    LINK,
+    PHASE,
+    Link,
+    LinkEvent,
+    Phase,
+    PhaseEvent,
+    Shown,
+    shown,
+    shown_edges,
+)
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 BEGIN: Final = "<!-- made by scripts/make_docs.py: begin -->"
@@ -42,9 +52,8 @@ def diagram() -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", start, *lines, *ends, "```"])
 
 
-def table(rows: Mapping[Any, Mapping[Any, StrEnum]], name: str) -> str:
+def table(rows: Mapping[Any, Mapping[Any, StrEnum]], events: Sequence[StrEnum], name: str) -> str:
     """A transition table: states down, events across."""
-    events = list(dict.fromkeys(event for row in rows.values() for event in row))
     head = [f"| {name} | " + " | ".join(events) + " |", "|---" * (len(events) + 1) + "|"]
     body = [
         "| **" + state + "** | " + " | ".join(row.get(e, "·") for e in events) + " |"
@@ -64,7 +73,12 @@ def shown_table() -> str:
 
 def lifecycle(text: str) -> str:
     """The document with what lies between its markers made anew."""
-    parts = [diagram(), table(LINK, "link"), table(PHASE, "phase"), shown_table()]
+    parts = [
+        diagram(),
+        table(LINK, list(LinkEvent), "link"),
+        table(PHASE, list(PhaseEvent), "phase"),
+        shown_table(),
+    ]
     made = "\n\n".join([BEGIN, *parts, END])
     return re.sub(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: made, text, flags=re.DOTALL)
 
@@ -112,7 +126,7 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "rtstt_lab streaming",
             "version": wire.PROTOCOL,
-            "description": "The WebSocket of a session, from the server's side; docs/protocol.md has the rules.",
+            "description": "The WebSocket of a session, from the server's side; see docs/protocol.md.",
         },
         "channels": {
             "session": {

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.protocol.edges import EDGES
 
 from rtstt_lab.errors import LifecycleError
 from rtstt_lab.protocol.lifecycle import (
@@ -24,7 +25,6 @@ from rtstt_lab.protocol.lifecycle import (
     shown,
     shown_edges,
 )
-from tests.protocol.edges import EDGES
 
 
 @pytest.mark.requirement("L1")

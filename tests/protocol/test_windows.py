@@ -1,0 +1,158 @@
+"""Chunks at both ends: order, bounds, credit, and what is freed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtstt_lab.protocol.messages import MAX_MISSING, Received
+from rtstt_lab.protocol.windows import ReceiveWindow, SendWindow
+
+
+def filled(count: int, *, buffer: int = 10**6, in_flight: int = 64, size: int = 10) -> SendWindow:
+    window = SendWindow(buffer, in_flight)
+    window.credit_ms = 120_000
+    for n in range(count):
+        window.append(b"x" * size, duration_ms=250, captured_ms=250 * n, stream=0)
+    return window
+
+
+def send_all(window: SendWindow) -> list[int]:
+    sent = []
+    while (chunk := window.to_send()) is not None:
+        window.sent(chunk)
+        sent.append(chunk.seq)
+    return sent
+
+
+@pytest.mark.requirement("E4")
+@given(st.lists(st.integers(0, 40), max_size=200))
+@settings(deadline=None)
+def test_any_arrivals_come_out_in_order_and_once(arrivals):
+    """Whatever comes in whatever order, each number is given out once, and what is missing is known."""
+    window: ReceiveWindow[int] = ReceiveWindow(16, 1_000)
+    out: list[int] = []
+    for seq in arrivals:
+        if not window.known(seq):
+            taken = window.offer(seq, seq, 1)
+            assert taken == (seq < window.next_seq + 16)
+        while (item := window.pop()) is not None:
+            out.append(item)
+        missing = window.missing()
+        assert missing == tuple(sorted(set(missing)))
+        assert all(not window.known(number) for number in missing)
+    assert out == list(range(window.next_seq))
+
+
+@given(st.sets(st.integers(0, 10_000)))
+@settings(deadline=None)
+def test_no_more_is_asked_for_than_fits(wanted):
+    """At most 64 numbers are asked for, the lowest first, and none that could not be taken."""
+    window: ReceiveWindow[int] = ReceiveWindow(256, 1_000)
+    for seq in wanted:
+        window.want(seq)
+    assert window.missing() == tuple(sorted(seq for seq in wanted if seq < 256))[:MAX_MISSING]
+
+
+@pytest.mark.requirement("O3")
+def test_waiting_chunks_are_bounded_in_bytes():
+    """A chunk out of order is turned back when the room is used up; the one in order never is."""
+    window: ReceiveWindow[int] = ReceiveWindow(256, 100)
+    assert window.offer(1, 1, 80)
+    assert not window.offer(2, 2, 80)
+    assert window.offer(0, 0, 80)
+    assert [window.pop(), window.pop(), window.pop()] == [0, 1, None]
+    assert window.missing() == (2,)
+
+
+def test_a_gap_can_be_given_up():
+    """Skipping goes to the first chunk that waits."""
+    window: ReceiveWindow[str] = ReceiveWindow(256, 100)
+    window.offer(2, "two", 1)
+    assert window.gap == (0, 2)
+    assert window.missing() == (0, 1)
+    assert [window.skip(), window.skip(), window.gap, window.pop()] == [0, 1, None, "two"]
+
+
+@pytest.mark.requirement("O3")
+@given(st.integers(0, 3_000), st.integers(1, 20), st.integers(0, 30))
+@settings(deadline=None)
+def test_credit_and_window_bound_what_is_on_its_way(credit_ms, in_flight, count):
+    """Unanswered audio stays within credit (but for one chunk) and within the bound on chunks."""
+    window = filled(count, in_flight=in_flight)
+    window.credit_ms = credit_ms
+    sent = send_all(window)
+    assert len(sent) <= in_flight
+    assert len(sent) * 250 <= max(credit_ms, 250 if credit_ms else 0)
+    assert sent == list(range(len(sent)))
+
+
+def test_missing_chunks_go_again_only_if_they_are_not_on_their_way():
+    """An ack that was written before the repetition arrived asks for nothing new."""
+    window = filled(4)
+    assert send_all(window) == [0, 1, 2, 3]
+    window.answered(1, missing=(0,))
+    assert send_all(window) == [0]
+    window.answered(2, missing=(0,))
+    assert send_all(window) == []
+    window.answered(3, missing=(0,))
+    assert send_all(window) == []
+    window.answered(0, missing=(0,))
+    assert send_all(window) == [0]
+
+
+@pytest.mark.requirement("O3")
+def test_only_what_is_below_both_marks_is_freed():
+    """Committed and not needed for a restart: then a chunk goes, not before."""
+    window = filled(6)
+    send_all(window)
+    window.advance(5, committed_seq=4, resume_seq=2)
+    assert window.bounds == (2, 5)
+    window.advance(6, committed_seq=6, resume_seq=6)
+    assert window.bounds is None
+
+
+def test_a_server_that_starts_anew_gets_the_chunks_again():
+    """Chunks received but not committed are sent again when the server wants earlier ones than before."""
+    window = filled(6)
+    send_all(window)
+    window.advance(6, committed_seq=2, resume_seq=2)
+    window.link_lost()
+    assert window.synchronise(2) == []
+    assert send_all(window) == [2, 3, 4, 5]
+
+
+@pytest.mark.requirement("O3")
+def test_overflow_gives_up_copies_first_and_then_new_audio():
+    """Received chunks make room; when there is none left, the newest audio is lost, and said to be."""
+    window = filled(4, buffer=40)
+    send_all(window)
+    window.advance(3, committed_seq=0, resume_seq=0)
+    results = [window.append(b"y" * 10, duration_ms=250, captured_ms=0, stream=0)[1] for _ in range(5)]
+    assert results == [None, None, None, "buffer_full", "buffer_full"]
+    ledger = window.ledger(4, Received(accepted=3))
+    assert (ledger.captured, ledger.lost, ledger.held, ledger.cut) == (9, 2, 4, 1)
+    assert ledger.balanced()
+    window.link_lost()
+    assert window.synchronise(1) == [1, 2]
+
+
+def test_a_chunk_over_the_limit_is_lost_at_once():
+    """Too large for the server is known before it is sent; only a mark for it goes out."""
+    window = filled(0)
+    window.max_chunk_bytes = 5
+    assert window.append(b"123456", duration_ms=250, captured_ms=0, stream=0) == (0, "too_large")
+    chunk = window.to_send()
+    assert chunk is not None
+    assert chunk.payload is None
+
+
+def test_ending_loses_only_what_was_not_received():
+    """What the server has is not lost when the session takes no more."""
+    window = filled(5)
+    send_all(window)
+    window.advance(3, committed_seq=0, resume_seq=0)
+    assert window.close() == (3, 4)
+    assert window.to_send() is None
+    assert window.ledger(5, Received(accepted=3)).lost == 2
