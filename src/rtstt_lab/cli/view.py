@@ -49,7 +49,7 @@ class LiveView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.update("")
+            self._live.update("", refresh=True)
             self._live.stop()
 
     def __call__(self, now: float, event: ClientEvent) -> None:  # noqa: ARG002 - an observer's signature
@@ -59,7 +59,7 @@ class LiveView:
                 self._live.update(_partial(view), refresh=True)
             case FinalReceived(view):
                 if self._live:
-                    self._live.update("")
+                    self._live.update("", refresh=True)
                 begins = f"{view.words[0].start_ms / 1000:6.1f}  " if self._timed else ""
                 line = Text.assemble((begins, "dim"), view.text)
                 self._text.print(line, soft_wrap=not self._text.is_terminal)

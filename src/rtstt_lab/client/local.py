@@ -171,6 +171,8 @@ class LocalServer:
             if self._process is not None:
                 self._process.terminate()
             await asyncio.wait([starting])
+            if starting.exception() is None:
+                self.stop(timeout_s=0.0)
             raise
 
     async def __aexit__(

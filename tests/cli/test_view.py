@@ -1,0 +1,69 @@
+"""Live text in a terminal and without one."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from rtstt_lab.cli.view import LiveView
+from rtstt_lab.protocol.events import FinalReceived, PartialReceived, StateChanged
+from rtstt_lab.protocol.lifecycle import Link, Mode, Phase, Shown
+from rtstt_lab.protocol.messages import TranscriptionFinal, TranscriptionPartial, WireWord
+
+WORDS = (WireWord(" Good", 100, 400, 0.9), WireWord(" morning.", 400, 900, 0.8))
+PARTIAL = PartialReceived(
+    TranscriptionPartial(0, 0, "Good mourning", (WORDS[0], WireWord(" mourning", 400, 900, 0.5)), 1, 900)
+)
+FINAL = FinalReceived(TranscriptionFinal(0, "Good morning.", WORDS, 0.85, "en", 900, 1))
+
+
+def screen(*, terminal: bool) -> Console:
+    return Console(
+        file=io.StringIO(), force_terminal=terminal, width=60, color_system=None, legacy_windows=False
+    )
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def left_standing(output: str) -> str:
+    """What a terminal shows in the end of lines that are erased and written again."""
+    lines = [re.split(r"\x1b\[2K", line)[-1] for line in output.split("\n")]
+    return re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\r", "", "\n".join(lines)).strip()
+
+
+def test_in_a_terminal_partials_are_overwritten_and_finals_stay() -> None:
+    """The partial is drawn, then erased; the final is what stands, once."""
+    console = screen(terminal=True)
+    with LiveView(console, console) as view:
+        view(0.0, PARTIAL)
+        assert "Good mourning" in written(console)
+        view(1.0, FINAL)
+    assert left_standing(written(console)) == "Good morning."
+
+
+def test_without_a_terminal_there_are_finals_and_no_control_codes() -> None:
+    """A pipe gets one line a final."""
+    console = screen(terminal=False)
+    with LiveView(console, console) as view:
+        view(0.0, PARTIAL)
+        view(1.0, FINAL)
+    assert written(console) == "Good morning.\n"
+
+
+@pytest.mark.requirement("L4", "U1")
+def test_a_lost_connection_is_told_in_the_persons_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnecting and what follows it are notes beside the text."""
+    monkeypatch.setenv("RTSTT_LANG", "es")
+    text, notes = screen(terminal=False), screen(terminal=False)
+    with LiveView(text, notes) as view:
+        view(0.0, StateChanged(Shown.RECONNECTING, Link.RECONNECTING, Phase.RECORDING, Mode.STREAM))
+        view(1.0, StateChanged(Shown.RECORDING, Link.OPEN, Phase.RECORDING, Mode.STREAM))
+    assert "Se perdió la conexión" in written(notes)
+    assert "Conectado de nuevo." in written(notes)
+    assert written(text) == ""
