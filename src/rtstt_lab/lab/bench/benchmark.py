@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -20,6 +20,7 @@ from rtstt_lab.lab.bench.offline import BEAM_SIZE, OfflineSystem
 from rtstt_lab.lab.bench.processes import SystemProcess
 from rtstt_lab.lab.bench.reference import ReferenceTimes
 from rtstt_lab.lab.bench.selection import HEADLINE_LANGUAGES, Kind, kind_of
+from rtstt_lab.lab.bench.server import ServerSystem
 from rtstt_lab.lab.bench.streaming import RecognizerSystem
 from rtstt_lab.lab.signature import machine, package_version, policy_of
 from rtstt_lab.recognition.models import LocalModel, ModelStore
@@ -113,28 +114,23 @@ def _references(
 
 def _hear_all(plan: Plan, progress: Progress) -> dict[str, list[Clip]]:
     clips: dict[str, list[Clip]] = {name: [] for name in SYSTEMS}
-    with ExitStack() as stack:
-        systems = {
-            "offline": stack.enter_context(
-                SystemProcess(partial(OfflineSystem, plan.model, slowdown=plan.slowdown))
-            ),
-            "streaming": stack.enter_context(
-                SystemProcess(
-                    partial(
-                        RecognizerSystem,
-                        plan.model,
-                        plan.settings,
-                        chunk_ms=plan.chunk_ms,
-                        slowdown=plan.slowdown,
-                    )
-                )
-            ),
-        }
+    offline = SystemProcess(partial(OfflineSystem, plan.model, slowdown=plan.slowdown))
+    with offline, _streaming(plan) as streaming:
+        systems: dict[str, System] = {"offline": offline, "streaming": streaming}
         for recording in plan.corpus:
             for name, system in systems.items():
                 clips[name].append(_hear(system, recording))
                 progress(recording.id, recording.duration_s)
     return clips
+
+
+def _streaming(plan: Plan) -> AbstractContextManager[System]:
+    if plan.path == "server":
+        return ServerSystem.started(plan.model.name, chunk_ms=plan.chunk_ms)
+    build = partial(
+        RecognizerSystem, plan.model, plan.settings, chunk_ms=plan.chunk_ms, slowdown=plan.slowdown
+    )
+    return SystemProcess(build)
 
 
 def _hear(system: System, recording: Recording) -> Clip:
@@ -221,8 +217,8 @@ def _signature(plan: Plan, word_times: str) -> Signature:
         model=f"{plan.model.name} {plan.model.sha256[:12]}",
         policy=f"{policy_of(plan.settings)}; offline: faster-whisper, beam {BEAM_SIZE}",
         chunk_ms=plan.chunk_ms,
-        network="none: recognizer alone",
-        clock="virtual, computing time added",
+        network="WebSocket, loopback" if plan.path == "server" else "none: recognizer alone",
+        clock="real-time" if plan.path == "server" else "virtual, computing time added",
         word_times=word_times,
         version=package_version(),
         machine=machine(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ class Heard:
         statistics: what the recognizer counted; empty where it counts nothing.
     """
 
-    events: Sequence[dict[str, Any]]
+    events: Sequence[Mapping[str, Any]]
     cpu_s: float
     rss_mb: float
     statistics: dict[str, float] = field(default_factory=dict)

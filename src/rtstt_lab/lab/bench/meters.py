@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -30,3 +32,13 @@ class Meter:
     def rss_mb(self) -> float:
         """Resident memory now."""
         return self._process.memory_info().rss / 1e6
+
+
+def tree_rss_mb(pid: int | None) -> float:
+    """Resident memory of a process and all below it; NaN when it is gone."""
+    total = math.nan
+    with suppress(psutil.Error):
+        root = psutil.Process(pid) if pid else None
+        for process in (root, *root.children(recursive=True)) if root else ():
+            total = process.memory_info().rss / 1e6 + (0.0 if math.isnan(total) else total)
+    return total
