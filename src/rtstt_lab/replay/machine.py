@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import psutil
 
-from rtstt_lab.engine.effects import FeedAudio, FeedHole, Recognise, ResourceSample
+from rtstt_lab.engine.effects import (
+    AudioReport,
+    FeedAudio,
+    FeedHole,
+    Recognise,
+    RecognitionReport,
+    ResourceSample,
+)
 from rtstt_lab.engine.worker import SessionWorker
 from rtstt_lab.errors import RtsttError
 from rtstt_lab.replay.agenda import Agenda
-from rtstt_lab.server.executor import Done, Lane, Report, Work
 
+Work: TypeAlias = FeedAudio | FeedHole | Recognise
+Report: TypeAlias = AudioReport | RecognitionReport
+Done: TypeAlias = Callable[[Work, Report | RtsttError], None]
+"""Told each piece of work and its outcome."""
 Cost: TypeAlias = Callable[[Work, float], float]
 """(work, CPU seconds that it took here) → seconds of virtual time until its result is told."""
 
@@ -58,7 +69,7 @@ class Fitted:
 
 
 class VirtualMachine:
-    """One worker: feeds may go on beside a step, all else is one after the other, as in the server.
+    """One worker, in the server's order: feeds may go on beside a step, all else is one after the other.
 
     Attributes:
         cpu_s: taken so far, unscaled.
@@ -73,21 +84,26 @@ class VirtualMachine:
     def __init__(self, agenda: Agenda, worker: SessionWorker, done: Done, cost: Cost) -> None:
         self.cpu_s = 0.0
         self._agenda = agenda
-        self._lane = Lane(worker, done)
+        self._worker = worker
+        self._done = done
         self._cost = cost
+        self._waiting: deque[Work] = deque()
+        self._decoding: Recognise | None = None
+        self._feeding = False
+        self._closed = False
         self._sampled = (agenda.now_s, 0.0)
 
     def submit(self, work: Work) -> None:
         """Queues a piece of work."""
-        self._lane.waiting.append(work)
+        self._waiting.append(work)
         self._advance()
 
     def close(self) -> None:
         """Drops what waits and ends the worker; again does nothing."""
-        if not self._lane.closed:
-            self._lane.closed = True
-            self._lane.waiting.clear()
-            self._lane.worker.close()
+        if not self._closed:
+            self._closed = True
+            self._waiting.clear()
+            self._worker.close()
 
     def sample(self) -> ResourceSample:
         """CPU since the last sample, in virtual time; memory is that of this process, now."""
@@ -101,34 +117,43 @@ class VirtualMachine:
         )
 
     def _advance(self) -> None:
-        while not self._lane.closed and self._lane.ready:
-            work = self._lane.waiting.popleft()
-            self._lane.running.append(work)
-            # All threads of the process count: the model computes on threads of its own.
-            began_s = time.process_time()
-            outcome = self._perform(work)
-            cpu_s = time.process_time() - began_s
-            self.cpu_s += cpu_s
-            self._agenda.at(
-                self._agenda.now_s + self._cost(work, cpu_s),
-                lambda work=work, outcome=outcome: self._finished(work, outcome),  # type: ignore[misc]
-            )
+        while self._waiting and not self._feeding:
+            work = self._waiting[0]
+            if isinstance(work, Recognise):
+                if self._decoding is not None:
+                    return
+                self._decoding = work
+            elif self._decoding is None or self._decoding.kind == "step":
+                self._feeding = True
+            else:
+                return
+            self._waiting.popleft()
+            self._begin(work)
 
-    def _perform(self, work: Work) -> Report | BaseException:
-        worker = self._lane.worker
+    def _begin(self, work: Work) -> None:
+        began_s = time.process_time()  # of all threads: the model computes on threads of its own
+        outcome = self._perform(work)
+        cpu_s = time.process_time() - began_s
+        self.cpu_s += cpu_s
+        self._agenda.at(self._agenda.now_s + self._cost(work, cpu_s), lambda: self._finished(work, outcome))
+
+    def _perform(self, work: Work) -> Report | RtsttError:
         try:
             match work:
                 case FeedAudio():
-                    return worker.feed(work)
+                    return self._worker.feed(work)
                 case FeedHole():
-                    return worker.hole(work)
+                    return self._worker.hole(work)
                 case Recognise():
-                    return worker.recognise(work)
+                    return self._worker.recognise(work)
         except RtsttError as error:
             return error
 
-    def _finished(self, work: Work, outcome: Report | BaseException) -> None:
-        self._lane.running.remove(work)
-        if not self._lane.closed:
-            self._lane.done(work, outcome)
+    def _finished(self, work: Work, outcome: Report | RtsttError) -> None:
+        if isinstance(work, Recognise):
+            self._decoding = None
+        else:
+            self._feeding = False
+        if not self._closed:
+            self._done(work, outcome)
             self._advance()

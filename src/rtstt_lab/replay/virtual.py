@@ -44,8 +44,7 @@ from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.replay.agenda import Agenda
 from rtstt_lab.replay.faults import FaultSchedule
 from rtstt_lab.replay.link import VirtualNetwork
-from rtstt_lab.replay.machine import Cost, Measured, VirtualMachine
-from rtstt_lab.server.executor import Report, Work
+from rtstt_lab.replay.machine import Cost, Measured, Report, VirtualMachine, Work
 
 _SESSION: Final = "00000000-0000-4000-8000-000000000000"
 _SAMPLE_EVERY_S: Final = 1.0
@@ -270,7 +269,7 @@ class _VirtualSession:
             self._network.send_to_client(link, frame)
         return bool(effects or frames)
 
-    def _work_done(self, work: Work, outcome: Report | BaseException) -> None:
+    def _work_done(self, work: Work, outcome: Report | RtsttError) -> None:
         now = self._agenda.now_s
         match work, outcome:
             case Recognise(job=job), RecognitionReport():
