@@ -50,7 +50,7 @@ def test_json_is_one_object_a_file(rtstt: Run, sentence: Path, tmp_path: Path) -
     assert set(metrics) == {"final_latency_s", "partial_latency_s", "cpu_per_audio_s", "confidence", "chunks"}
     assert metrics["final_latency_s"] == {"mean": None, "p50": None, "p95": None}
     assert list(metrics["chunks"]) == LEDGER
-    assert metrics["chunks"]["captured"] == metrics["chunks"]["accepted"] == 20
+    assert metrics["chunks"]["captured"] == metrics["chunks"]["accepted"] == 10
     assert metrics["cpu_per_audio_s"] > 0
     assert 0.5 < metrics["confidence"] <= 1
     signature = first["signature"]

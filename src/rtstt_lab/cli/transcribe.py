@@ -26,6 +26,7 @@ from rtstt_lab.cli.service import (
     remote_service,
 )
 from rtstt_lab.cli.view import LiveView, Screen
+from rtstt_lab.client.sources import CHUNK_MS, LARGEST_CHUNK_MS
 from rtstt_lab.errors import RtsttError
 from rtstt_lab.lab.service import LocalSettings, Service
 from rtstt_lab.lab.transcription import Recorded, Transcriber, Transcription
@@ -142,8 +143,9 @@ async def _stream(
     )
     plain = wishes.format == _TEXT and not wishes.as_json
     text = Screen() if plain else Screen(stderr=True, quiet=not sys.stderr.isatty())
-    with LiveView(text, notes) as view:
-        transcriber = Transcriber(service, recorded, fast=wishes.fast, observers=[view])
+    with LiveView(text, notes, live=not wishes.fast) as view:
+        chunk_ms = LARGEST_CHUNK_MS if wishes.fast else CHUNK_MS
+        transcriber = Transcriber(service, recorded, fast=wishes.fast, chunk_ms=chunk_ms, observers=[view])
         with interrupts.stopping(transcriber.stop):
             try:
                 transcription = await transcriber.run()

@@ -31,12 +31,14 @@ class LiveView:
         text: where the words go.
         notes: where everything else goes.
         timed: finals carry the time at which they begin.
+        live: latency is worth a warning: somebody is speaking, or it is as if.
     """
 
-    def __init__(self, text: Console, notes: Console, *, timed: bool = False) -> None:
+    def __init__(self, text: Console, notes: Console, *, timed: bool = False, live: bool = True) -> None:
         self._text = text
         self._notes = text if text.is_terminal else notes
         self._timed = timed
+        self._warns = live
         self._live = Live(console=text, transient=True, auto_refresh=False) if text.is_terminal else None
         self._shown = Shown.CONNECTING
 
@@ -68,7 +70,7 @@ class LiveView:
                 if Shown.RECONNECTING in {shown, self._shown}:
                     self._note(say("cli.reconnecting" if shown is Shown.RECONNECTING else "cli.reconnected"))
                 self._shown = shown
-            case AlertRaised("latency", seconds):
+            case AlertRaised("latency", seconds) if self._warns:
                 self._note(say("cli.slow", seconds=seconds))
 
     def _note(self, message: str) -> None:

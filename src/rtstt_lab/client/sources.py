@@ -19,6 +19,8 @@ from rtstt_lab.audio.files import read_samples
 from rtstt_lab.types import PCM, SAMPLE_RATE_HZ, Samples
 
 CHUNK_MS: Final = 250
+LARGEST_CHUNK_MS: Final = 500
+"""Fewest messages a second that the protocol means (L3): for recordings that are not played."""
 _BYTES_PER_MS: Final = SAMPLE_RATE_HZ // 1000 * 2
 
 

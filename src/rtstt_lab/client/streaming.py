@@ -14,7 +14,7 @@ from rtstt_lab.client.recorder import SessionRecorder
 from rtstt_lab.client.refusals import error_of
 from rtstt_lab.client.result import SessionResult, final_of
 from rtstt_lab.client.sources import AudioChunk
-from rtstt_lab.errors import ConnectionFailedError, RtsttError
+from rtstt_lab.errors import AudioError, ConnectionFailedError, RtsttError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, ErrorReceived, OpenLink
@@ -324,4 +324,6 @@ class StreamingClient:
             return None
         if self._fatal is not None:
             return error_of(self._fatal.code, self._fatal.message, self._fatal.parameters)
+        if summary is not None:
+            return AudioError("audio_incomplete", lost=self.session.ledger.lost)
         return ConnectionFailedError("connection_given_up")
