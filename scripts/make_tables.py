@@ -1,6 +1,6 @@
-"""Writes ``src/rtstt_lab/notebook/static/tables.js`` from the tables of `rtstt_lab.protocol`; ``--check`` only compares.
+"""Writes the notebook's ``static/tables.js`` from `rtstt_lab.protocol`'s tables; ``--check`` only compares.
 
-The browser's machine decides nothing of its own: what follows what, and what a person is shown, comes from here.
+The browser's machine decides nothing of its own: what follows what, and what a person is shown, is said once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def tables() -> dict[str, Any]:
 
 
 def schemas() -> dict[str, Any]:
-    """JSON Schemas of the messages, by name, without what only people read; and the name that a ``type`` has."""
+    """JSON Schemas of the messages, by name, without what only people read; and the name of each ``type``."""
     kinds = (*get_args(messages.ServerMessage), messages.AudioHeader, *get_args(messages.ClientMessage))
     _, components = msgspec.json.schema_components(kinds, ref_template="{name}")
     del components[messages.AudioText.__name__]  # the browser sends binary frames

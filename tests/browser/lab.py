@@ -29,7 +29,7 @@ def chromium() -> str | None:
 
 @contextmanager
 def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterator[str]:
-    """JupyterLab on ``folder``, all its own files in ``home``; yields its address, ends it and all its children.
+    """JupyterLab on ``folder``, its own files in ``home``; yields its address, ends it with all its children.
 
     Args:
         folder: root of the file browser.
@@ -42,6 +42,11 @@ def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterat
     places = {
         name: str(home / name.lower())
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    _be_quiet(home / "settings")
+    places |= {
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
     with (home / "lab.log").open("wb") as log:
         process = subprocess.Popen(
@@ -66,6 +71,13 @@ def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterat
             _end(process)
 
 
+def _be_quiet(settings: Path) -> None:
+    """No question about news from elsewhere."""
+    file = settings / "@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+
+
 def _await_answer(process: subprocess.Popen[bytes], address: str, log: Path, timeout_s: float = 60.0) -> None:
     deadline_s = time.monotonic() + timeout_s
     while True:
@@ -80,7 +92,7 @@ def _await_answer(process: subprocess.Popen[bytes], address: str, log: Path, tim
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Asks Lab to end, so that it ends its kernels (which lead groups of their own); insists if it does not."""
+    """Asks Lab to end, and with it its kernels, which lead groups of their own; insists if it does not."""
     for number, patience_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
         if process.poll() is None:
             os.killpg(process.pid, number)
@@ -145,3 +157,8 @@ def open_notebook(page: Page, address: str, name: str) -> None:
 def run_all_cells(page: Page) -> bool:
     """Runs the notebook; says whether all cells succeeded."""
     return bool(page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')"))
+
+
+def end_kernel(page: Page) -> None:
+    """Shuts the notebook's kernel down."""
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

@@ -6,18 +6,20 @@ import csv
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
+from tests.browser.lab import browser, chromium, end_kernel, jupyter_lab, open_notebook, run_all_cells
 
 from rtstt_lab.analysis.wer import normalizer, word_errors
-from tests.browser.lab import browser, chromium, jupyter_lab, open_notebook, run_all_cells
 
 CLIP = "en_laboratory"
 TRAILING_SILENCE_S = 4.0
@@ -89,9 +91,24 @@ def clip(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return Clip(wav, text, len(samples) / rate, longest)
 
 
+@pytest.fixture(scope="module")
+def spanish(root: Path, lab: Lab) -> str:
+    """A notebook that plays the first sentences of the Spanish sample into the demo."""
+    samples, rate = soundfile.read(root / "data/samples/es_laboratory.flac", frames=11 * 16_000)
+    soundfile.write(lab.folder / "habla.wav", samples, rate, subtype="PCM_16")
+    cell = nbformat.v4.new_code_cell(
+        """from ipywebrtc import AudioStream
+from rtstt_lab.notebook import LiveDemo
+LiveDemo("base", "es", "es", output="output-es", stream=AudioStream.from_file("habla.wav"))"""
+    )
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), lab.folder / "es.ipynb")
+    return "es.ipynb"
+
+
 @pytest.mark.requirement("C1", "C3", "D1", "D3", "L1", "L2", "L3", "L5", "L6", "M1", "U1")
 def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
-    """Start, partials that change, Pause in a silence, Resume, Stop, Completed: the clip's words, in a file, no complaint."""
+    """Start, changing partials, Pause in a silence, Resume, Stop, Completed: the clip's words, in a file."""
     with browser(clip.wav) as found:
         page = found.page
         open_notebook(page, lab.address, "01_live_demo.ipynb")
@@ -108,7 +125,9 @@ def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
         demo.await_time(began_ms + 1000 * (clip.silence_s[0] + 0.4))
         demo.press("Pause", "Paused")
         demo.press("Resume", "Recording")
-        assert demo.time_ms() < began_ms + 1000 * clip.silence_s[1], "the silence was over before recording went on"
+        assert demo.time_ms() < began_ms + 1000 * clip.silence_s[1], (
+            "the silence was over before recording went on"
+        )
         demo.await_time(began_ms + 1000 * (clip.duration_s + 0.5))
         demo.press("Stop", "Completed", timeout_s=60)
 
@@ -122,12 +141,37 @@ def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
         assert found.complaints == []
 
 
+@pytest.mark.requirement("C3", "L1", "L5", "O1", "U1", "U2")
+def test_spanish_recording_survives_a_reload_and_the_end_of_its_kernel(lab: Lab, spanish: str) -> None:
+    """A file takes the microphone's way; a reloaded page goes on with what was said; a dying kernel saves it."""
+    with browser(lab.folder / "habla.wav") as found:
+        page = found.page
+        open_notebook(page, lab.address, spanish)
+        assert run_all_cells(page)
+        demo = Demo(page)
+        demo.await_state("Conectado", timeout_s=60)
+        demo.press("Empezar", "Grabando")
+        expect(demo.finals.first).to_be_visible(timeout=30_000)
+        said = demo.transcript()
+        page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+        page.reload()
+        demo.await_state("En pausa", timeout_s=60)
+        assert demo.transcript().startswith(said)
+        demo.press("Reanudar", "Grabando")
+        end_kernel(page)
+        written = await_file(lab.folder / "output-es")
+        assert normalizer("es")(said) in normalizer("es")(written)
+        assert found.complaints == []
+
+
 class Demo:
     """The panel, as its user sees it."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.card = page.locator(".rtstt-capture")
+        self.finals = self.card.locator("[role=log] .rtstt-line > span")
         self.badge = self.card.locator(".rtstt-badge")
 
     def await_state(self, name: str, *, timeout_s: float = 10.0) -> None:
@@ -167,7 +211,7 @@ class Demo:
 
     def transcript(self) -> str:
         """The final text."""
-        return " ".join(self.card.locator("[role=log] .rtstt-line > span").all_inner_texts())
+        return " ".join(self.finals.all_inner_texts())
 
     def saved_file(self) -> str:
         """The path that the panel names."""
@@ -183,3 +227,12 @@ class Demo:
         self.await_time(at_ms)
         self.card.evaluate("card => card.closest('.jp-Cell').scrollIntoView()")
         self.page.screenshot(path=file)
+
+
+def await_file(folder: Path, timeout_s: float = 60.0) -> str:
+    """Waits for the one transcript in a folder; it comes whole or not at all."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (files := list(folder.glob("*.txt"))):
+        assert time.monotonic() < deadline_s, f"no transcript in {folder}"
+        time.sleep(0.1)
+    return files[0].read_text("utf-8")

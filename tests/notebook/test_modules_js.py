@@ -41,7 +41,16 @@ def test_page_has_every_text_that_it_names(static: Path, language: str) -> None:
     }
     states = {
         f"notebook.state_{name}"
-        for name in "connecting connected recording paused reconnecting finalizing completed error".split()
+        for name in [
+            "connecting",
+            "connected",
+            "recording",
+            "paused",
+            "reconnecting",
+            "finalizing",
+            "completed",
+            "error",
+        ]
     }
     assert len(named) > 5
     assert named | states <= catalogue(language).keys()

@@ -27,7 +27,7 @@ def test_tables_are_those_of_python(root: Path) -> None:
 def test_traces_of_python_replay_on_the_page(
     root: Path, static: Path, tmp_path: Path, node: Callable[..., str]
 ) -> None:
-    """Every call of 500 seeded sessions is answered by session.js as by ClientSession: events, frames, deadlines, ledger."""
+    """Every call of 500 seeded sessions is answered by session.js as by ClientSession, in every respect."""
     traces = tmp_path / "traces.jsonl"
     subprocess.run(
         [sys.executable, root / "scripts/make_traces.py", traces, "--count", str(TRACES)],

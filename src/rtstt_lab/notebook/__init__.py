@@ -1,4 +1,4 @@
-"""The laboratory inside JupyterLab: a server of the kernel's own, the microphone as a widget, and the live demo."""
+"""The laboratory inside JupyterLab: the kernel's own server, the microphone as a widget, the live demo."""
 
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.notebook.capture import MicCapture

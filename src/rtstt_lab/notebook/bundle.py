@@ -1,6 +1,7 @@
-"""The widget's modules as the one ES module that anywidget can load; each is also a module of its own for node.
+"""The widget's modules as the one ES module that anywidget can load; for node each is a module of its own.
 
-A module becomes a function called once, so that its private names stay its own; the last one keeps ``export default``.
+A module becomes a function called once, so that its private names stay its own; the entry keeps its default
+export.
 """
 
 from __future__ import annotations

@@ -55,15 +55,17 @@ class _Mirrored(msgspec.Struct):
 class MicCapture(anywidget.AnyWidget):
     """Start, Pause, Resume and Stop for a microphone, the words as they come, and the session's state.
 
-    Recording and recognition go on between page and server alone; a busy kernel holds neither up. What the page knows is
-    told to Python at most ten times a second, in messages: of these attributes only those that are marked *saved* are
-    widget state, which a notebook may keep. No token, no audio and no transcript is among them.
+    Recording and recognition go on between page and server alone; a busy kernel holds neither up. What the
+    page knows is told to Python at most ten times a second, in messages: of these attributes only those that
+    are marked *saved* are widget state, which a notebook may keep. No token, no audio, no transcript is among
+    them.
 
     Args:
         server: of this kernel; need not be started yet.
         model: of the next session; ``None`` takes the server's.
         language: ISO 639-1 code of the next session; ``None`` detects it.
-        stream: an ipywebrtc stream instead of the microphone, e.g. ``AudioStream.from_file``.
+        stream: an ipywebrtc stream instead of the microphone, e.g. ``AudioStream.from_file``;
+            it is played once.
         ui_language: "en" or "es"; the locale's by default.
 
     Attributes:
@@ -116,6 +118,8 @@ class MicCapture(anywidget.AnyWidget):
         self._own_stream = stream is None
         self._path = ""
         self.background = BackgroundLoop(self._show_error)
+        if isinstance(stream, ipywebrtc.AudioStream):
+            stream.audio.loop = False  # its end is the end of the recording
         super().__init__(
             stream=stream or _microphone(),
             ui_language=ui_language or preferred_language(os.environ),
@@ -129,7 +133,7 @@ class MicCapture(anywidget.AnyWidget):
         return "\n".join(final.text for final in self.finals)
 
     def renew(self) -> None:
-        """Makes a new session with the present `model` and `language`; what the old one has is saved by the server."""
+        """Makes a new session with the present `model` and `language`."""
         self.background.run(self._grant(renew=True))
 
     def words(self) -> pd.DataFrame:
@@ -165,9 +169,15 @@ class MicCapture(anywidget.AnyWidget):
         super().close()
         self.background.close()
 
-    # --- what the page asks for: Python's only part in a session -----------------------------------------------------
+    # --- what the page asks for ---------------------------------------------------------------------------
 
     def _heard(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
+        try:
+            self._answer(message)
+        except Exception as error:  # noqa: BLE001 - nobody else sees what a widget's callback raises
+            self._show_error(error)
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
         match message.get("type"):
             case "access":
                 self.background.run(self._grant(renew=False))
@@ -180,7 +190,10 @@ class MicCapture(anywidget.AnyWidget):
                 self._reflect(message)
 
     async def _grant(self, *, renew: bool) -> None:
-        """Tells the page where its session is: a new one, or its present one (it was loaded again)."""
+        """Tells the page where its session is: a new one, or its present one if the page was loaded again."""
+        if self.state == Shown.COMPLETED and not renew:
+            self.send({"type": "finished", **self._past()})
+            return
         await asyncio.to_thread(ensure_running, self.server)
         async with self._api() as api:
             token = None if renew or not self.session_id else await self._token(api)
@@ -198,6 +211,11 @@ class MicCapture(anywidget.AnyWidget):
                 "path": self._path,
             }
         )
+
+    def _past(self) -> dict[str, Any]:
+        end_ms = max((final.audio_end_ms for final in self.finals), default=0)
+        kept = {"finals": self.finals, "latency": self.latency, "file": self.file, "audio_ms": end_ms}
+        return {"session_id": self.session_id, **msgspec.to_builtins(kept)}
 
     async def _token(self, api: SessionApi) -> str | None:
         try:
@@ -224,7 +242,7 @@ class MicCapture(anywidget.AnyWidget):
             self.finals = (*self.finals[: told.start], *told.finals)
 
     def _show_error(self, error: Exception) -> None:
-        """Says it where it is seen: neither a thread's traceback nor a widget's callback has another place."""
+        """Says it in the page: nobody sees the traceback of a thread or of a widget's callback."""
         if not isinstance(error, RtsttError):
             log.error("the notebook's side of a session failed", exc_info=error)
             error = RtsttError("notebook_failed", reason=str(error) or type(error).__name__)

@@ -30,11 +30,11 @@ _NAMED_LANGUAGES: Constant = {"es": "Español", "en": "English"}
 _UNUSED: Constant = {Shown.CONNECTING, Shown.CONNECTED}
 
 
-class LiveDemo(widgets.VBox):
+class LiveDemo(widgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
     """Speak, and read what you said; the last line of a cell shows it.
 
-    The server is a child process of the kernel, shared by all panels that save to the same folder; it starts when the
-    panel is first seen in a browser. Model and language apply from the next session on.
+    The server is a child process of the kernel, shared by all panels that save to the same folder; it starts
+    when the panel is first seen in a browser. Model and language apply from the next session on.
 
     Args:
         model: ``tiny.en``, ``base``, any name or folder that `ModelStore.resolve` takes.
@@ -110,7 +110,7 @@ class LiveDemo(widgets.VBox):
         self.capture.close()
         super().close()
 
-    # --- settings ---------------------------------------------------------------------------------------------
+    # --- settings -----------------------------------------------------------------------------------------
 
     def _settings_changed(self, _change: object) -> None:
         self.capture.model = self._model.value
@@ -124,7 +124,7 @@ class LiveDemo(widgets.VBox):
         self._note.value = self._exported.value = self._meters.value = ""
         self._export.disabled = False
 
-    # --- what the server tells --------------------------------------------------------------------------------
+    # --- what the server tells ----------------------------------------------------------------------------
 
     async def _follow(self) -> None:
         """Draws the meters once a second, also while a cell keeps the kernel busy."""
@@ -158,7 +158,7 @@ class LiveDemo(widgets.VBox):
         await asyncio.to_thread(file.write_text, await self.capture.transcript(kind), "utf-8")
         self._exported.value = escape(self._text("exported", file=file))
 
-    # --- parts ------------------------------------------------------------------------------------------------
+    # --- parts --------------------------------------------------------------------------------------------
 
     def _dropdown(self, key: str, options: list[tuple[str, str]], value: str) -> widgets.Dropdown:
         return widgets.Dropdown(options=options, value=value, description=self._text(key))

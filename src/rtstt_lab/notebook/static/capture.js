@@ -15,11 +15,16 @@ const SILENT_DBFS = -90;
 const SILENT_AFTER_S = 3;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+const NOTHING = {
+  session_id: null, shown: "connecting", phase: "idle", audio_ms: 0, latency: null, finals: [], partials: new Map(),
+};
+
 const now = () => performance.now() / 1000;
 
 class Capture {
   #model;
   #session = null;
+  #past = null;
   #transport = null;
   #recorder = null;
   #playable = null;
@@ -29,7 +34,6 @@ class Capture {
   #watchers = new Set();
   #alerts = new Map();
   #streams = 0;
-  #recordedMs = 0;
   #levelDbfs = null;
   #soundAt = 0;
   #problem = null;
@@ -100,9 +104,15 @@ class Capture {
 
   async #heard(message) {
     if (message.type === "access") await this.#begin(message);
+    if (message.type === "finished") this.#remember(message);
     if (message.type === "problem") this.#refused(message);
     this.#busy = false;
     this.#pump();
+  }
+
+  #remember({ session_id, finals, latency, audio_ms, file }) {
+    this.#past = { ...NOTHING, session_id, finals, latency, audio_ms, shown: "completed", phase: "completed" };
+    this.#file = file;
   }
 
   #refused({ key, parameters }) {
@@ -119,7 +129,6 @@ class Capture {
     this.#mirror.reset();
     this.#alerts.clear();
     this.#streams = 0;
-    this.#recordedMs = 0;
     this.#problem = this.#notice = null;
     this.#file = "";
     const session = (this.#session = new ClientSession(session_id, token));
@@ -197,6 +206,10 @@ class Capture {
 
   // --- the microphone ---
 
+  get #capturing() {
+    return ["recording", "paused"].includes(this.#session.phase);
+  }
+
   async #record(begin) {
     this.#problem = null;
     if (this.#recorder?.state !== "paused") this.#recorder = await this.#newRecorder();
@@ -218,7 +231,7 @@ class Capture {
       bitsPerSecond: this.#model.get("bits_per_second"),
       onEnded: () => this.#sourceEnded(),
       onChunk: ({ payload, mime, durationMs, beginMs }) => {
-        this.#recordedMs += durationMs;
+        if (!this.#capturing) return; // the session was over before its recorder was
         const duration_ms = Math.round(durationMs);
         const captured_ms = this.#session.clock_ms(beginMs / 1000);
         const head = { duration_ms, captured_ms, stream: number, mime: first ? mime : null };
@@ -232,6 +245,7 @@ class Capture {
   async #sourceEnded() {
     const playable = this.#playable;
     await this.#endRecording();
+    if (!this.#capturing) return;
     if (playable) this.#session.stop(now());
     else {
       this.#session.pause(now());
@@ -262,19 +276,20 @@ class Capture {
   }
 
   #view() {
-    const session = this.#session;
+    // What is past has no session any more: Python remembers it for a page that was loaded again.
+    const session = this.#session ?? this.#past ?? NOTHING;
     return {
       t: translator(CATALOGUES, this.#model.get("ui_language")),
-      sessionId: session?.session_id ?? null,
-      shown: session?.shown ?? "connecting",
-      phase: session?.phase ?? "idle",
+      sessionId: session.session_id,
+      shown: session.shown,
+      phase: session.phase,
       busy: this.#busy,
       usable: this.#problem === null,
-      elapsedS: this.#recordedMs / 1000,
+      elapsedS: session.audio_ms / 1000,
       levelDbfs: this.#levelDbfs,
-      latencyS: session?.latency ? session.latency.p50_ms / 1000 : null,
-      finals: session?.finals ?? [],
-      partials: [...(session?.partials.values() ?? [])],
+      latencyS: session.latency ? session.latency.p50_ms / 1000 : null,
+      finals: session.finals,
+      partials: [...session.partials.values()],
       notice: this.#problem ?? this.#notice,
       hints: this.#hints(),
       file: this.#file,

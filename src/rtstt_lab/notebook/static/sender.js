@@ -39,6 +39,11 @@ export class AudioSender {
     return this.#window.waiting.reduce((sum, chunk) => sum + chunk.duration_ms, 0);
   }
 
+  /** Audio of the session so far, on its audio clock. */
+  get audio_ms() {
+    return this.#window.audio_ms;
+  }
+
   get ledger() {
     return this.#window.ledger(this.#transmitted, this.#received);
   }

@@ -82,6 +82,11 @@ export class ClientSession {
     return [...this.#controls.pending];
   }
 
+  /** Audio of the session so far, on its audio clock; also what was recorded before the page was loaded. */
+  get audio_ms() {
+    return this.#audio.audio_ms;
+  }
+
   /** What the session may do; the protocol's defaults until the server has told. */
   get limits() {
     return this.created?.limits ?? LIMITS;
