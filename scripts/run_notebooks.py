@@ -1,7 +1,7 @@
 """Runs again the notebooks whose outputs are kept, and keeps the outputs without what changes by itself.
 
-Kept are pictures, tables and printed lines. Dropped are times of execution, progress bars (stderr), widget state, and
-what the kernel says about its machine.
+Kept are pictures, tables and printed lines. Dropped are times of execution, progress bars (stderr), widget
+state, and what the kernel says about its machine.
 """
 
 from __future__ import annotations

@@ -95,8 +95,9 @@ def test_confidence_over_time_shows_words_and_segments(clean: Run) -> None:
     assert len(ax.lines) == 6
 
 
-def test_outages_are_shaded(interrupted: Run) -> None:
+def test_outages_are_shaded_once(interrupted: Run) -> None:
     """The cut is drawn as a band from its beginning to its end."""
-    ax = plots.latency_over_time([interrupted])
+    ax = plots.latency_over_time([interrupted, interrupted])
+    assert len(ax.patches) == 1
     band = ax.patches[0].get_extents().transformed(ax.transData.inverted())
     assert (band.x0, band.x1) == pytest.approx((1.0, 3.4))

@@ -23,9 +23,13 @@ def transcript_difference(one: Run, other: Run, *, by_letter: bool = False) -> p
         ``at_s`` (audio clock), and the words of each run under its id; empty where they agree.
     """
     words = [run.tables["words"] for run in (one, other)]
-    keys = [[text.strip() if by_letter else word_key(text) for text in table["word"]] for table in words]
+    left_keys, right_keys = (
+        [str(text).strip() if by_letter else word_key(str(text)) for text in table["word"]] for table in words
+    )
     rows = []
-    for tag, first, last, low, high in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+    for tag, first, last, low, high in SequenceMatcher(
+        None, left_keys, right_keys, autojunk=False
+    ).get_opcodes():
         if tag != "equal":
             left, right = words[0].iloc[first:last], words[1].iloc[low:high]
             starts = [float(table["start_s"].iloc[0]) for table in (left, right) if len(table)]

@@ -59,11 +59,12 @@ def story(runs: Iterable[Run], *, language: str = "en", labels: Sequence[str] = 
     return figure
 
 
-def shade_outages(ax: Axes, run: Run, language: str = "en") -> None:
-    """Shades the time in which the link was cut."""
-    for number, (start_s, end_s) in enumerate(run.outages):
-        label = text("plots.outage", language) if number == 0 else None
+def shade_outages(ax: Axes, runs: Iterable[Run], language: str = "en") -> None:
+    """Shades the time in which the link was cut, once for all runs that share it."""
+    label: str | None = text("plots.outage", language)
+    for start_s, end_s in sorted({outage for run in runs for outage in run.outages}):
         ax.axvspan(start_s, end_s, color=OUTAGE, alpha=0.55, linewidth=0, zorder=0.5, label=label)
+        label = None
 
 
 @styled
@@ -78,7 +79,7 @@ def latency_over_time(
         language: of the labels, ``en`` or ``es``.
         labels: one a run; its id where there is none.
     """
-    ax = axes_or_new(ax)
+    ax, runs = axes_or_new(ax), list(runs)
     for number, run in enumerate(runs):
         words = run.word_latencies()
         at_s = words["emission_s"] - words["latency_s"]
@@ -94,7 +95,7 @@ def latency_over_time(
             label=_label(run, labels, number),
             zorder=3,
         )
-        shade_outages(ax, run, language)
+    shade_outages(ax, runs, language)
     latency_lines(ax, language)
     ax.set_ylabel(text("plots.latency", language))
     return _finish(ax, "word_latency", language)
@@ -112,7 +113,7 @@ def chunks_over_time(
         language: of the labels.
         labels: one a run; its id where there is none.
     """
-    ax = axes_or_new(ax)
+    ax, runs = axes_or_new(ax), list(runs)
     ledgers = []
     for number, run in enumerate(runs):
         times, held_s = held_audio(run.tables["chunks"])
@@ -129,9 +130,9 @@ def chunks_over_time(
                 label=text("plots.lost", language),
                 zorder=4,
             )
-        shade_outages(ax, run, language)
         balance = text("plots.ledger", language, **asdict(run.ledger))
         ledgers.append(f"{_label(run, labels, number)}: {balance}")
+    shade_outages(ax, runs, language)
     ax.set_ylabel(text("plots.held", language))
     ax.set_ylim(0, max(1.0, ax.get_ylim()[1]))
     ax.annotate(
@@ -184,7 +185,7 @@ def confidence_over_time(
         language: of the labels.
         labels: one a run; its id where there is none.
     """
-    ax = axes_or_new(ax)
+    ax, runs = axes_or_new(ax), list(runs)
     for number, run in enumerate(runs):
         words = run.tables["words"]
         ax.scatter(
@@ -210,7 +211,7 @@ def confidence_over_time(
                 label=label,
             )
             label = "_nolegend_"
-        shade_outages(ax, run, language)
+    shade_outages(ax, runs, language)
     ax.set(ylabel=text("plots.probability", language), ylim=(0, 1.03))
     return _finish(ax, "confidence", language, "lower right")
 
