@@ -146,3 +146,33 @@ async def test_a_closed_lane_does_nothing_more():
     assert not told
     assert len(lane.worker.began) <= 2
     assert lane.worker.began[-1] == ("close", 0)
+
+
+@pytest.mark.requirement("O2", "O4")
+async def test_a_step_that_waits_for_its_turn_holds_no_audio_back():
+    """While one session decodes, another's audio is taken in past its waiting step, but not past a settle."""
+    executor = Executor(decodes_at_once=1)
+    release, fed, all_done = threading.Event(), asyncio.Event(), asyncio.Event()
+
+    class Busy(Worker):
+        def recognise(self, work):
+            release.wait(30)
+            return super().recognise(work)
+
+    def done(work, outcome):
+        if isinstance(work, FeedHole):
+            {2: fed, 3: all_done}.get(work.seq, asyncio.Event()).set()
+
+    busy, other = Lane(Busy(), done), Lane(Worker(), done)
+    executor.submit(busy, Recognise(job=0, kind="step"))
+    executor.submit(other, Recognise(job=0, kind="step"))
+    for seq in range(3):
+        executor.submit(other, FeedHole(seq=seq, duration_ms=10))
+    executor.submit(other, Recognise(job=1, kind="settle"))
+    executor.submit(other, FeedHole(seq=3, duration_ms=10))
+    await asyncio.wait_for(fed.wait(), 30)
+    assert other.worker.began == [("hole", 0), ("hole", 1), ("hole", 2)]
+    release.set()
+    await asyncio.wait_for(all_done.wait(), 30)
+    await executor.shutdown()
+    assert other.worker.began[3:] == [("step", 0), ("settle", 1), ("hole", 3)]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 
 import pytest
+from starlette.websockets import WebSocketState
 
-from rtstt_lab.errors import LanguageError, ModelNotFoundError
-from rtstt_lab.protocol.messages import CreateSession
+from rtstt_lab.errors import LanguageError, ModelNotFoundError, OverloadedError
+from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession, encode
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.whisper import DecoderOptions
 from rtstt_lab.server.models import ModelPool
+from rtstt_lab.server.outbox import MAX_WAITING_BYTES, Outbox
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings
+from rtstt_lab.transcript import history
+
+from .talk import frame
 
 
 @pytest.mark.requirement("S2", "L5", "O3")
@@ -59,3 +65,81 @@ async def test_models_are_shared_and_unloaded_when_idle():
     with pytest.raises(ModelNotFoundError):
         await pool.borrow("no-such-model")
     assert pool.names == []
+
+
+class Peer:
+    """The other end of an outbox: takes what is written, as slowly as told."""
+
+    client_state = WebSocketState.CONNECTED
+
+    def __init__(self):
+        self.reading = asyncio.Event()
+        self.final = asyncio.Event()
+        self.frames = []
+        self.closed = None
+
+    async def send_text(self, frame):
+        await self.reading.wait()
+        self.frames.append(frame)
+        if "server:transcription_final" in frame:
+            self.final.set()
+
+    async def close(self, code, reason):
+        self.closed = code
+
+
+@pytest.mark.requirement("O3")
+async def test_a_peer_that_does_not_read_is_dropped():
+    """What waits for one socket is bounded; over it the socket is closed as overloaded."""
+    outbox, peer = Outbox(), Peer()
+    writing = asyncio.create_task(outbox.write_to(peer))
+    frame = "x" * (MAX_WAITING_BYTES // 4)
+    outbox.put(frame)
+    await asyncio.sleep(0)
+    for _ in range(6):
+        outbox.put(frame)
+    peer.reading.set()
+    await writing
+    assert peer.closed == 1013
+    assert len(peer.frames) <= 2
+
+
+@pytest.mark.requirement("O1")
+async def test_frames_are_written_in_order_before_the_close():
+    """Everything that was put before the close arrives, nothing that was put after it."""
+    outbox, peer = Outbox(), Peer()
+    peer.reading.set()
+    for text in "abc":
+        outbox.put(text)
+    outbox.close(1000, "completed")
+    outbox.close(4400, "later")
+    outbox.put("d")
+    await outbox.write_to(peer)
+    assert (peer.frames, peer.closed) == (["a", "b", "c"], 1000)
+
+
+@pytest.mark.requirement("R1", "E3", "D3")
+async def test_what_is_final_is_saved_when_there_is_no_time_to_settle(tmp_path, speech):
+    """A server that must end at once saves each session that was recording, marked incomplete."""
+    registry = SessionRegistry(ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"))
+    await registry.start()
+    made = await registry.create(CreateSession())
+    host, outbox, peer = registry.host(made.session_id), Outbox(), Peer()
+    peer.reading.set()
+    writing = asyncio.create_task(outbox.write_to(peer))
+    link = host.link_opened(outbox)
+    host.receive(encode(ClientHello(made.session_token)), link)
+    host.receive(encode(ClientControl("start", 1, 0)), link)
+    for seq, payload in enumerate(speech[:16]):
+        host.receive(frame(seq, payload), link)
+    host.receive(encode(ClientControl("pause", 2, 16)), link)
+    await asyncio.wait_for(peer.final.wait(), 60)
+    await registry.close()
+    await writing
+    (file,) = tmp_path.iterdir()
+    assert registry.saved_at_end == [str(file)]
+    (header,) = history(tmp_path)
+    assert not header.complete
+    assert "laboratory" in file.read_text("utf-8")
+    with pytest.raises(OverloadedError):
+        await registry.create(CreateSession())

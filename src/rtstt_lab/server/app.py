@@ -83,7 +83,10 @@ def make_app(registry: SessionRegistry) -> FastAPI:
 
     def openapi() -> dict[str, Any]:
         document = described()
-        document.setdefault("components", {}).setdefault("schemas", {}).update(routes.schemas(Problem))
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(routes.schemas(Problem))
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's way of adding to the document

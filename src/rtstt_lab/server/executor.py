@@ -67,26 +67,19 @@ class Lane:
     Attributes:
         worker: does it; feeds may run beside a step, all else one after the other.
         done: told the outcome of each piece, on the event loop.
+        waiting: in order.
+        decode: waits for its turn, or runs. Beside a step feeds go on: it hears what is there by then.
+        running: how many threads are in the worker.
+        feeding: one of them with a feed.
     """
 
     worker: SessionWorker
     done: Done
     waiting: deque[Work] = field(default_factory=deque)
-    running: list[Work] = field(default_factory=list)
+    decode: Recognise | None = None
+    running: int = 0
+    feeding: bool = False
     closed: bool = False
-
-    @property
-    def ready(self) -> bool:
-        """Whether the next piece may begin."""
-        if not self.waiting:
-            return False
-        match self.running:
-            case []:
-                return True
-            case [Recognise(kind="step")]:
-                return not isinstance(self.waiting[0], Recognise)
-            case _:
-                return False
 
 
 class Executor:
@@ -122,40 +115,50 @@ class Executor:
             await asyncio.to_thread(pool.shutdown)
 
     def _advance(self, lane: Lane) -> None:
-        if not lane.ready:
-            return
-        if isinstance(lane.waiting[0], Recognise):
-            self._turns.ask(lane)
-            self._decode_next()
-        else:
-            self._start(lane, self._feeding)
+        while lane.waiting and not lane.feeding:
+            work = lane.waiting[0]
+            if isinstance(work, Recognise):
+                if lane.decode is not None:
+                    return
+                lane.decode = work
+                self._turns.ask(lane)
+            elif lane.decode is None or lane.decode.kind == "step":
+                lane.feeding = True
+                self._start(lane, work, self._feeding)
+            else:
+                return
+            lane.waiting.popleft()
+        self._decode_next()
 
     def _decode_next(self) -> None:
         while self._free and (lane := self._turns.take()) is not None:
-            self._free -= 1
-            self._start(lane, self._decoding)
+            if lane.decode is not None:
+                self._free -= 1
+                self._start(lane, lane.decode, self._decoding)
 
-    def _start(self, lane: Lane, pool: ThreadPoolExecutor) -> None:
-        work = lane.waiting.popleft()
-        lane.running.append(work)
+    def _start(self, lane: Lane, work: Work, pool: ThreadPoolExecutor) -> None:
+        lane.running += 1
         loop, began_s = asyncio.get_running_loop(), time.monotonic()
         pool.submit(_perform, lane.worker, work).add_done_callback(
             lambda future: loop.call_soon_threadsafe(self._finished, lane, work, future, began_s)
         )
-        self._advance(lane)
 
     def _finished(self, lane: Lane, work: Work, future: Future[Report], began_s: float) -> None:
-        lane.running.remove(work)
+        lane.running -= 1
         if isinstance(work, Recognise):
+            lane.decode = None
             self._free += 1
             if not lane.closed:
                 self._turns.used(lane, time.monotonic() - began_s)
-        if lane.closed:
-            self._close_worker(lane)
         else:
-            lane.done(work, future.exception() or future.result())
+            lane.feeding = False
+        try:
+            if lane.closed:
+                self._close_worker(lane)
+            else:
+                lane.done(work, future.exception() or future.result())
+        finally:
             self._advance(lane)
-        self._decode_next()
 
     def _close_worker(self, lane: Lane) -> None:
         if not lane.running:
