@@ -12,7 +12,7 @@ import pandas as pd
 
 from rtstt_lab.analysis.metrics import Signature
 from rtstt_lab.analysis.wer import normalizer
-from rtstt_lab.errors import RtsttError
+from rtstt_lab.errors import RtsttError, UsageError
 from rtstt_lab.lab.bench import figures
 from rtstt_lab.lab.bench.figures import Clip
 from rtstt_lab.lab.bench.heard import System
@@ -45,6 +45,9 @@ class Plan:
         path: ``recognizer`` (virtual clock) or ``server`` (real time, over sockets).
         slowdown: multiplies the measured decode time.
         chunk_ms: of audio in a message.
+
+    Raises:
+        UsageError: settings or a slowdown that a server does not take.
     """
 
     corpus: Corpus
@@ -53,6 +56,10 @@ class Plan:
     path: str = "recognizer"
     slowdown: float = 1.0
     chunk_ms: int = CHUNK_MS
+
+    def __post_init__(self) -> None:
+        if self.path == "server" and (self.settings != RecognizerSettings() or self.slowdown != 1.0):
+            raise UsageError("bench_server_settings")
 
     @property
     def work_s(self) -> float:

@@ -47,11 +47,12 @@ class ReferenceTimes:
     """Aligns when asked, and remembers; the model is loaded only for what is not remembered.
 
     Args:
-        store: of models; the times are kept below its cache folder.
+        store: of models.
+        folder: where the times are kept; default: below the store's cache.
     """
 
-    def __init__(self, store: ModelStore) -> None:
-        self._store = store
+    def __init__(self, store: ModelStore, folder: Path | None = None) -> None:
+        self._folder = folder or store.cache_dir / "word-times"
         self._model = store.resolve(ALIGNER)
 
     @property
@@ -102,7 +103,7 @@ class ReferenceTimes:
     def _kept(self, audio: str, text: str, language: str, load: Callable[[], Samples]) -> tuple[Word, ...]:
         parts = [audio, text, language, self._model.sha256, str(VERSION)]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        path = self._store.cache_dir / "word-times" / f"{digest}.json"
+        path = self._folder / f"{digest}.json"
         words = _read(path)
         if words is None:
             words = self._aligner.align_text(load(), text, language)

@@ -1,0 +1,49 @@
+"""``rtstt bench``: a real model on a real recording, through the recognizer alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+
+def test_streaming_is_measured_beside_offline(rtstt: Run, tmp_path: Path) -> None:
+    """Every key of the report is there, for both systems, with conditions and nothing failed."""
+    done = rtstt(
+        "bench", "streaming", "--model", "tiny.en", "--ids", "en_beckett", "--json", "out/bench.json"
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "out/bench.json").read_text("utf-8"))
+    assert measured["failures"] == []
+    for system in ("offline", "streaming"):
+        figures = measured["systems"][system]
+        assert {"wer", "deletions", "end_latency_s", "worst_gap_s", "unstable_ratio", "loops"} <= set(figures)
+        assert figures["by_language"]["en"]["reference_words"] == 12
+        assert figures["hallucinated_words"] == 0
+        assert figures["rss_mb"] > 50
+        assert figures["cpu_per_audio_s"] > 0
+        assert figures["final_latency_s"]["n"] + figures["final_latency_s"]["missing"] == 12
+    streaming, offline = (measured["systems"][name] for name in ("streaming", "offline"))
+    assert streaming["final_latency_s"]["p50"] < offline["final_latency_s"]["p50"]
+    assert measured["ratios"]["cpu_all"] > 0
+    assert measured["signature"]["model"].startswith("tiny.en ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--model", "tiny.en", "--ids", "es_laboratory"), "holds no recording that can be measured"),
+        (("--path", "server", "--slowdown", "2"), "default settings"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(
+    rtstt: Run, arguments: tuple[str, ...], reason: str
+) -> None:
+    """No recording that the model knows, or options that a server doesn't take."""
+    done = rtstt("bench", "streaming", *arguments)
+    assert done.returncode in {1, 2}
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
