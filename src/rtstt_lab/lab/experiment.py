@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 from rtstt_lab.analysis.runs import Run, Runs
 from rtstt_lab.client.sources import CHUNK_MS, AudioChunk, pcm_chunks
-from rtstt_lab.errors import UsageError
+from rtstt_lab.errors import StorageError, UsageError
 from rtstt_lab.lab.keeping import Conditions, keep
 from rtstt_lab.lab.service import LocalSettings, Service, local_service
 from rtstt_lab.lab.signature import policy_of
@@ -79,6 +79,7 @@ class Experiment:
             RtsttError: a recording or model that cannot be had; a run that exists; a server that cannot be
             started.
         """
+        self._check_room()
         meter = _Meter(self.corpus, progress)
         if self.clock != VIRTUAL:
             if self.settings != RecognizerSettings() or executor is not None:
@@ -132,8 +133,18 @@ class Experiment:
     def _chunks(self, samples: Samples) -> Sequence[AudioChunk]:
         return list(pcm_chunks(samples, chunk_ms=self.chunk_ms))
 
+    def _check_room(self) -> None:
+        """Refuses before the work what could not be kept after it."""
+        model = LocalModel(self.model, Path(), "", english_only=False)
+        for recording in self.corpus:
+            if self.folder and (path := self.folder / self._conditions(model).run_id(recording)).exists():
+                raise StorageError("run_write", path=str(path), reason="File exists")
+
     def _keep(self, recording: Recording, samples: Samples, replayed: Replayed, model: LocalModel) -> Run:
-        conditions = Conditions(
+        return keep(recording, samples, replayed, self._conditions(model), self.folder)
+
+    def _conditions(self, model: LocalModel) -> Conditions:
+        return Conditions(
             name=self.name,
             mode=STREAMING,
             model=self.model,
@@ -144,7 +155,6 @@ class Experiment:
             clock=self.clock,
             seed=self.seed,
         )
-        return keep(recording, samples, replayed, conditions, self.folder)
 
 
 class _Meter:
