@@ -13,7 +13,8 @@ from .conftest import Run
 def test_streaming_is_measured_beside_offline(rtstt: Run, tmp_path: Path) -> None:
     """Every key of the report is there, for both systems, with conditions and nothing failed."""
     done = rtstt(
-        "bench", "streaming", "--model", "tiny.en", "--ids", "en_beckett", "--json", "out/bench.json"
+        *("bench", "streaming", "--path", "recognizer", "--model", "tiny.en"),
+        *("--ids", "en_beckett", "--json", "out/bench.json"),
     )
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "out/bench.json").read_text("utf-8"))

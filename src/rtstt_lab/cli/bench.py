@@ -45,13 +45,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @option(
     "--slowdown", type=click.FloatRange(1.0, 100.0), default=1.0, show_default=True, help_key="bench.slowdown"
 )
-@option(
-    "--path",
-    type=click.Choice(["server", "recognizer"]),
-    default="recognizer",
-    show_default=True,
-    help_key="bench.path",
-)
+@option("--path", type=click.Choice(["server", "recognizer"]), help_key="bench.path")
 @option("--json", "json_file", type=_FILE, help_key="bench.json")
 @option("--table", type=_FILE, help_key="bench.table")
 def streaming(  # noqa: PLR0917 - click gives every option by its name
@@ -62,7 +56,7 @@ def streaming(  # noqa: PLR0917 - click gives every option by its name
     policy: str,
     interval: float | None,
     slowdown: float,
-    path: str,
+    path: str | None,
     json_file: Path | None,
     table: Path | None,
 ) -> None:
@@ -76,11 +70,14 @@ def streaming(  # noqa: PLR0917 - click gives every option by its name
     if not len(corpus):
         raise UsageError("bench_nothing")
     settings = RecognizerSettings.profile(policy)
+    if interval is not None:
+        settings = replace(settings, interval_s=interval)
+    special = settings != RecognizerSettings() or slowdown != 1.0
     plan = benchmark.Plan(
         corpus=corpus,
         model=local,
-        settings=settings if interval is None else replace(settings, interval_s=interval),
-        path=path,
+        settings=settings,
+        path=path or ("recognizer" if special else "server"),
         slowdown=slowdown,
     )
     with _progress(plan) as progress:
