@@ -143,7 +143,7 @@ def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
 
 @pytest.mark.requirement("C3", "L1", "L5", "O1", "U1", "U2")
 def test_spanish_recording_survives_a_reload_and_the_end_of_its_kernel(lab: Lab, spanish: str) -> None:
-    """A file takes the microphone's way; a reloaded page goes on with what was said; a dying kernel saves it."""
+    """A file takes the microphone's way; a reloaded page goes on; a dying kernel saves what was said."""
     with browser(lab.folder / "habla.wav") as found:
         page = found.page
         open_notebook(page, lab.address, spanish)

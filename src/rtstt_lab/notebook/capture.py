@@ -184,7 +184,8 @@ class MicCapture(anywidget.AnyWidget):
             case "renew":
                 self.background.run(self._grant(renew=True))
             case "stream":
-                self._new_stream()
+                # The old one has no microphone to give back, and would complain of that if it were closed.
+                self.stream = _microphone()
                 self.send({"type": "stream"})
             case "mirror":
                 self._reflect(message)

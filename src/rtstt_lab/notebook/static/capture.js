@@ -11,6 +11,8 @@ import { Transport, addresses, pageBaseUrl } from "./transport.js";
 import { View } from "./view.js";
 
 const METER_MS = 100;
+const UNSEEN_MS = 5000;
+const ASKING_MS = 1000;
 const SILENT_DBFS = -90;
 const SILENT_AFTER_S = 3;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -35,6 +37,7 @@ class Capture {
   #alerts = new Map();
   #streams = 0;
   #levelDbfs = null;
+  #asked = null;
   #soundAt = 0;
   #problem = null;
   #notice = null;
@@ -70,7 +73,10 @@ class Capture {
   watch(watcher) {
     this.#watchers.add(watcher);
     watcher(this.#view());
-    return () => this.#watchers.delete(watcher);
+    return () => {
+      this.#watchers.delete(watcher);
+      setTimeout(() => this.#mindTheUnseen(), UNSEEN_MS);
+    };
   }
 
   /** A button; the others wait until the microphone has opened, or its last chunk is here. */
@@ -204,6 +210,11 @@ class Capture {
     else this.#alerts.delete(name);
   }
 
+  /** Nobody is listened to without seeing it: a panel that is gone from the page ends its session, which is saved. */
+  #mindTheUnseen() {
+    if (this.#watchers.size === 0 && this.#recorder) this.act("stop");
+  }
+
   // --- the microphone ---
 
   get #capturing() {
@@ -222,7 +233,11 @@ class Capture {
 
   async #newRecorder() {
     await this.#recorder?.stop();
-    const { stream, playable } = await openStream(this.#model);
+    const asking = setTimeout(() => this.#hint("microphone_asking"), ASKING_MS);
+    const { stream, playable } = await openStream(this.#model).finally(() => {
+      clearTimeout(asking);
+      this.#hint(null);
+    });
     this.#playable = playable;
     const number = this.#streams++;
     let first = true;
@@ -259,6 +274,12 @@ class Capture {
     const recorder = this.#recorder;
     this.#meter = this.#recorder = this.#playable = this.#levelDbfs = null;
     await recorder?.stop();
+  }
+
+  /** Why nothing happens yet. */
+  #hint(key) {
+    this.#asked = key;
+    this.#changed();
   }
 
   #listen() {
@@ -298,6 +319,7 @@ class Capture {
 
   #hints() {
     const hints = [...this.#alerts].map(([name, value]) => ({ key: `notebook.alert_${name}`, parameters: { value } }));
+    if (this.#asked) hints.push({ key: `notebook.${this.#asked}` });
     if (this.#levelDbfs !== null && now() - this.#soundAt > SILENT_AFTER_S) hints.push({ key: "notebook.no_sound" });
     if (this.#session?.shown === "reconnecting") {
       hints.push({ key: "notebook.held", parameters: { seconds: this.#session.held_ms / 1000 } });

@@ -1,0 +1,156 @@
+"""The widget's Python side: what it grants, what it keeps, and what it never lets into a notebook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import ipywebrtc
+import pytest
+
+from rtstt_lab.client.local import LocalServer
+from rtstt_lab.errors import ServiceError
+from rtstt_lab.notebook import LiveDemo, MicCapture
+from rtstt_lab.notebook.servers import kernel_server
+
+Page = tuple[MicCapture, "Queue[dict[str, Any]]", Callable[..., None]]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Callable[[LocalServer], Page]]:
+    """Makes a capture with a page that only listens: the widget, what it is sent, and how it speaks."""
+    made: list[MicCapture] = []
+
+    def make(server: LocalServer) -> Page:
+        capture = MicCapture(server, model="tiny.en", language="en", ui_language="en")
+        made.append(capture)
+        sent: Queue[dict[str, Any]] = Queue()
+        capture.send = sent.put
+        return capture, sent, lambda **message: capture._handle_custom_msg(message, [])
+
+    yield make
+    for capture in made:
+        capture.close()
+        capture.server.stop()
+
+
+def final(segment: int, text: str) -> dict[str, Any]:
+    """A final as the page tells it."""
+    words = [
+        {"text": f" {word}", "start_ms": 500 * i, "end_ms": 500 * i + 400, "probability": 0.9}
+        for i, word in enumerate(text.split())
+    ]
+    return {
+        "type": "server:transcription_final",
+        "segment": segment,
+        "text": text,
+        "words": words,
+        "confidence": 0.9,
+        "language": "en",
+        "audio_end_ms": 2_000,
+        "event": segment + 1,
+    }
+
+
+def mirrored(
+    start: int, *finals: dict[str, Any], partial: str = "", state: str = "recording"
+) -> dict[str, Any]:
+    """What the page tells ten times a second."""
+    figures = {"n": 3, "mean_ms": 700, "p50_ms": 600, "p95_ms": 900}
+    told = {"state": state, "partial": partial, "file": "", "alerts": {"latency": 3.5}, "latency": figures}
+    return {"type": "mirror", **told, "start": start, "finals": list(finals)}
+
+
+@pytest.mark.requirement("C3", "M1", "A1")
+def test_what_the_page_tells_becomes_attributes(page: Callable[[LocalServer], Page], tmp_path: Path) -> None:
+    """State, text, latency and alerts can be observed; finals told twice are kept once."""
+    capture, _, says = page(LocalServer(output=tmp_path))
+    seen: list[str] = []
+    capture.observe(lambda change: seen.append(change["new"]), "partial")
+    says(**mirrored(0, partial="Good mor"))
+    says(**mirrored(0, final(0, "Good morning."), partial="How"))
+    says(**mirrored(0, final(0, "Good morning."), final(1, "How are you?")))  # a page that was loaded again
+    assert seen == ["Good mor", "How", ""]
+    assert capture.text == "Good morning.\nHow are you?"
+    assert capture.state == "recording"
+    assert capture.latency.p50_ms == 600
+    assert capture.alerts == {"latency": 3.5}
+    assert capture.words()["word"].tolist() == ["Good", "morning.", "How", "are", "you?"]
+    assert capture.words()["start_s"].tolist() == [0.0, 0.5, 0.0, 0.5, 1.0]
+
+
+@pytest.mark.requirement("L2", "S2")
+def test_access_is_granted_and_nothing_secret_or_said_is_saved(
+    page: Callable[[LocalServer], Page], tmp_path: Path
+) -> None:
+    """The page is told its session, again with another token; neither token nor text is widget state."""
+    capture, sent, says = page(LocalServer(model="tiny.en", output=tmp_path))
+    says(type="access")
+    first = sent.get(timeout=60)
+    says(type="access")
+    again = sent.get(timeout=20)
+    assert first["type"] == again["type"] == "access"
+    assert first["session_id"] == again["session_id"] == capture.session_id
+    assert first["token"] != again["token"]
+    assert first["port"] == capture.server.port
+    says(type="renew")
+    assert sent.get(timeout=20)["session_id"] != first["session_id"]
+
+    says(**mirrored(0, final(0, "A secret sentence."), partial="and more"))
+    saved = json.dumps(capture.get_state(), default=str)
+    for kept_out in (first["token"], again["token"], capture.server.token, "secret sentence", "and more"):
+        assert kept_out not in saved
+
+
+@pytest.mark.requirement("L5")
+def test_finished_session_is_shown_to_a_page_that_was_loaded_again(
+    page: Callable[[LocalServer], Page], tmp_path: Path
+) -> None:
+    """Its text comes from Python, since the server has forgotten it."""
+    _, sent, says = page(LocalServer(output=tmp_path))
+    says(**mirrored(0, final(0, "All said."), state="completed"))
+    says(type="access")
+    told = sent.get(timeout=10)
+    assert told["type"] == "finished"
+    assert [final["text"] for final in told["finals"]] == ["All said."]
+
+
+@pytest.mark.requirement("U1")
+def test_failures_are_told_to_the_page(page: Callable[[LocalServer], Page], tmp_path: Path) -> None:
+    """A server that does not start, and a message that makes no sense, are shown in the widget."""
+    capture, sent, says = page(LocalServer(output=tmp_path, arguments=["--no-such-option"]))
+    says(type="access")
+    told = sent.get(timeout=60)
+    assert told["type"] == "problem"
+    assert isinstance(capture.error, ServiceError)
+    assert "--no-such-option" in capture.error.localized("es")
+    says(type="mirror", state="nonsense")
+    assert sent.get(timeout=5)["key"] == "notebook_failed"
+
+
+def test_recordings_are_played_once(tmp_path: Path) -> None:
+    """A file that would start over has no end to stop at."""
+    (tmp_path / "talk.wav").write_bytes(b"RIFF")
+    stream = ipywebrtc.AudioStream.from_file(str(tmp_path / "talk.wav"))
+    assert stream.audio.loop
+    capture = MicCapture(LocalServer(output=tmp_path), stream=stream)
+    assert not stream.audio.loop
+    capture.close()
+
+
+@pytest.mark.requirement("C3", "U1")
+@pytest.mark.parametrize(("language", "label"), [("en", "Language"), ("es", "Idioma")])
+def test_panel_speaks_both_languages_and_starts_nothing_unseen(
+    tmp_path: Path, language: str, label: str
+) -> None:
+    """A panel that no browser shows runs no server; its controls are labelled in the person's language."""
+    demo = LiveDemo("tiny.en", "en", language, output=tmp_path)
+    assert label in {child.description for child in demo.children[0].children[:2]}
+    assert demo.capture.server is kernel_server(tmp_path)
+    assert not demo.capture.server.running
+    assert demo.words().empty
+    assert demo.file is None
+    demo.close()
