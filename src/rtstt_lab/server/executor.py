@@ -119,14 +119,14 @@ class Executor:
             work = lane.waiting[0]
             if isinstance(work, Recognise):
                 if lane.decode is not None:
-                    return
+                    break
                 lane.decode = work
                 self._turns.ask(lane)
             elif lane.decode is None or lane.decode.kind == "step":
                 lane.feeding = True
                 self._start(lane, work, self._feeding)
             else:
-                return
+                break
             lane.waiting.popleft()
         self._decode_next()
 
