@@ -106,9 +106,14 @@ class SpeechDetector:
         return max(self._ended_s, self._time(first) - self._settings.pre_roll_s)
 
     @property
+    def speech_end_s(self) -> float:
+        """The end of the last frame that was judged as speech."""
+        return self._time(self._speech_end)
+
+    @property
     def silence_s(self) -> float:
         """How long it has been quiet within the present utterance; 0 outside of one."""
-        return (self._judged - self._speech_end) * _FRAME_S if self._speaking and self._in_silence else 0.0
+        return self.judged_s - self.speech_end_s if self._speaking and self._in_silence else 0.0
 
     def accept(self, samples: Samples) -> list[SpeechEvent]:
         """Judges what came in.

@@ -224,7 +224,9 @@ class ModelStore:
                 self._join(packaged, files, folder, progress)
         return LocalModel(packaged.name, folder, packaged.sha256, packaged.english_only)
 
-    def _join(self, packaged: _Packaged, files: Sequence[Path], folder: Path, progress: Progress | None) -> None:
+    def _join(
+        self, packaged: _Packaged, files: Sequence[Path], folder: Path, progress: Progress | None
+    ) -> None:
         """Writes the model into a folder of its own and renames it: nobody ever sees half a model."""
         with _writing(self.cache_dir):
             folder.parent.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,21 @@ the decode to the aligned times of the words.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import Final as Constant
 
 from rtstt_lab.types import Word
 
-_SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
+_SENTENCE_ENDS: Constant = (".", "?", "!", "。", "？", "！", "…")
+_SKIP: Constant = (
+    0.6  # a word that only one side has: dearer than half of a pair that agrees in time or in spelling
+)
+_SAME_TIME_S: Constant = 0.5  # words further apart than this are different ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +33,16 @@ class CommitPolicy:
         hold_s: it ends at least so long before the newest audio;
         unsure_hold_s: this long, if its probability is under
         sure_probability: this.
+        shown_probability: a word that no earlier hypothesis had is shown from this probability on,
+        shown_hold_s: when it ends so long before the newest audio. Words cut by the edge are guesses: shown, they flicker.
     """
 
     agreeing: int = 2
     hold_s: float = 0.5
     unsure_hold_s: float = 1.2
     sure_probability: float = 0.5
+    shown_probability: float = 0.5
+    shown_hold_s: float = 0.05
 
     def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
         """How many leading words of the newest tail can be promised.
@@ -48,6 +60,22 @@ class CommitPolicy:
                 return index
         return agreed
 
+    def presentable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """How many leading words of the newest tail are worth showing.
+
+        Args:
+            tails: as in `committable`.
+            edge_s: the newest audio that the newest hypothesis heard.
+        """
+        if not tails:
+            return 0
+        count = common_prefix(tails[-2:]) if len(tails) > 1 else 0
+        for word in tails[-1][count:]:
+            if word.probability < self.shown_probability or word.end_s > edge_s - self.shown_hold_s:
+                break
+            count += 1
+        return count
+
 
 def normalized(text: str) -> str:
     """A word without case, space and punctuation: what two hypotheses are compared by."""
@@ -64,17 +92,18 @@ def common_prefix(tails: Sequence[Sequence[Word]]) -> int:
     return count
 
 
-def continuation(committed: Sequence[Word], words: Sequence[Word], *, slack_s: float = 0.3) -> int:
+def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
     """Where a hypothesis goes on from what is committed already.
 
-    The hypothesis covers the committed words once more, perhaps in other words. The cut is put where the characters
-    before it are nearest to the committed text by edit distance, and where its time is nearest to the end of the
-    last committed word: a repeated word is not taken for its first occurrence, and nothing is said twice.
+    The hypothesis covers the committed words once more, perhaps in other words. All committed words are aligned to
+    each beginning of the hypothesis by edit distance, where a pair costs half its difference in spelling
+    and half its difference in time; the beginning that costs least is what was committed. So a repeated phrase is not
+    taken for its first occurrence, other words at the same time are not said twice, and words that the
+    hypothesis no longer has cost it nothing.
 
     Args:
         committed: the committed words within the window.
         words: the hypothesis of that window.
-        slack_s: a difference in time that weighs as much as one character.
 
     Returns:
         The index of the first new word; ``len(words)`` if there is none.
@@ -82,26 +111,37 @@ def continuation(committed: Sequence[Word], words: Sequence[Word], *, slack_s: f
     if not committed:
         return 0
     end_s = committed[-1].end_s
-    target = "".join(normalized(word.text) for word in committed)
-    row = list(range(len(target) + 1))
-    best, best_cost = 0, row[-1] + (abs(words[0].start_s - end_s) / slack_s if words else 0.0)
+    row = [_SKIP * count for count in range(len(committed) + 1)]
+    best, best_cost = 0, row[-1] + (_boundary_cost(end_s, -math.inf, words[0].start_s) if words else 0.0)
     for index, word in enumerate(words):
-        for character in normalized(word.text):
-            row = _next_row(row, target, character)
-        following_s = words[index + 1].start_s if index + 1 < len(words) else word.end_s
-        off_s = max(word.end_s - end_s, end_s - following_s, 0.0)
-        cost = row[-1] + off_s / slack_s
+        fresh = [row[0] + _SKIP]
+        for column, expected in enumerate(committed):
+            paired = row[column] + _pair_cost(expected, word)
+            fresh.append(min(paired, row[column + 1] + _SKIP, fresh[column] + _SKIP))
+        row = fresh
+        following_s = words[index + 1].start_s if index + 1 < len(words) else math.inf
+        cost = row[-1] + _boundary_cost(end_s, word.end_s, following_s)
         if cost <= best_cost:
             best, best_cost = index + 1, cost
     return best
 
 
-def _next_row(row: list[int], target: str, character: str) -> list[int]:
-    """One row of Levenshtein's table."""
-    fresh = [row[0] + 1]
-    for column, expected in enumerate(target):
-        fresh.append(min(row[column] + (expected != character), row[column + 1] + 1, fresh[column] + 1))
-    return fresh
+def _pair_cost(expected: Word, word: Word) -> float:
+    """Half for the spelling, half for the time; 1 for words that have nothing to do with each other."""
+    apart_s = abs(expected.start_s + expected.end_s - word.start_s - word.end_s) / 2
+    ours, theirs = normalized(expected.text), normalized(word.text)
+    if ours == theirs:
+        unlike = 0.0
+    elif apart_s > 2 * _SAME_TIME_S:
+        unlike = 1.0
+    else:
+        unlike = 1.0 - SequenceMatcher(None, ours, theirs, autojunk=False).ratio()
+    return (unlike + min(1.0, apart_s / _SAME_TIME_S)) / 2
+
+
+def _boundary_cost(end_s: float, before_s: float, after_s: float) -> float:
+    """For a cut whose neighbours lie on the wrong side of the end of what is committed."""
+    return max(before_s - end_s, end_s - after_s, 0.0) / _SAME_TIME_S
 
 
 def sentence_end(words: Sequence[Word], *, min_words: int = 3) -> int:
@@ -122,7 +162,7 @@ def cut(words: Sequence[Word], *, before_s: float) -> float | None:
         The time; ``None`` if no boundary lies before the limit.
     """
     candidates = []
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         if following.start_s <= before_s:
             gap_s = following.start_s - word.end_s
             bonus_s = 0.25 if word.text.endswith(_SENTENCE_ENDS) else 0.0

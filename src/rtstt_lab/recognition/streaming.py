@@ -38,6 +38,9 @@ class RecognizerSettings:
         interval_s: new audio that makes another decode worth its cost.
         max_window_s: when a window has grown past this it is cut
         keep_s: back to this, or a little more, at the best boundary between words.
+        first_commit_s: a window shorter than this promises nothing; too little context misleads the model.
+        quiet_s: silence after speech that is reason enough for a thorough decode; the rest of the pause then needs none.
+        carry_s: a new utterance's window takes in what was said so shortly before it; 0 begins afresh at each pause.
         beam_size: of the decodes while somebody speaks.
         settle_beam_size: of the one at the end of an utterance.
         context_chars: so much text from before the window is given to the model; 0 gives none.
@@ -50,6 +53,9 @@ class RecognizerSettings:
     interval_s: float = 0.5
     max_window_s: float = 8.0
     keep_s: float = 3.0
+    first_commit_s: float = 2.0
+    quiet_s: float = 0.25
+    carry_s: float = 3.0
     beam_size: int = 3
     settle_beam_size: int = 5
     context_chars: int = 120
@@ -85,7 +91,7 @@ class RecognizerStatistics:
 
     Attributes:
         decodes: in all,
-        settling_decodes: of which at the end of an utterance.
+        settling_decodes: of which thorough, at the end of an utterance.
         fallbacks: windows that were decoded again, padded to 30 s.
         loops: repetitions that were cut off.
         bounded: decodes that met the bound on their tokens.
@@ -112,6 +118,7 @@ class _Utterance:
 
     start_s: float
     end_s: float | None = None
+    speech_end_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,12 @@ class _Window:
     start_s: float
     end_s: float
     closing: bool
+    quiet: bool
+
+    @property
+    def thorough(self) -> bool:
+        """Whether this may well be the last word on these words."""
+        return self.closing or self.quiet
 
 
 class _AudioBuffer:
@@ -129,6 +142,10 @@ class _AudioBuffer:
         self._origin = round(start_s * SAMPLE_RATE_HZ)
         self._samples = np.zeros(SAMPLE_RATE_HZ, np.float32)
         self._size = 0
+
+    @property
+    def start_s(self) -> float:
+        return self._origin / SAMPLE_RATE_HZ
 
     @property
     def end_s(self) -> float:
@@ -202,6 +219,7 @@ class StreamingRecognizer:
         self._committed: list[Word] = []
         self._window_words: list[Word] = []
         self._tails: deque[tuple[Word, ...]] = deque(maxlen=self._settings.policy.agreeing)
+        self._ready: Hypothesis | None = None
         self._anchor_s = start_s
         self._decoded_s = start_s
         self._statistics = RecognizerStatistics()
@@ -260,7 +278,7 @@ class StreamingRecognizer:
             self._buffer.append(samples)
             self._note(self._detector.accept(samples))
             if not self._utterances:
-                self._buffer.drop_before(self._detector.quiet_until_s)
+                self._buffer.drop_before(self._detector.quiet_until_s - self._settings.carry_s)
 
     def step(self) -> list[Result]:
         """Decodes the newest state once, if that is worth it. Blocks; meant for a worker thread.
@@ -272,8 +290,15 @@ class StreamingRecognizer:
             RecognitionError: the model failed; the audio is still there, and the step may be tried again.
         """
         with self._lock:
-            window = self._next_window() if self._wants_step() else None
-        return self._decode(window) if window else []
+            if not self._wants_step():
+                return []
+            window = self._next_window()
+            ready = self._ready if window.closing and self._heard_to_its_end(self._utterances[0]) else None
+        return self._close(self._tails[-1], ready) if ready else self._decode(window)
+
+    def _heard_to_its_end(self, utterance: _Utterance) -> bool:
+        """Whether the newest decode heard the utterance's last word and the quiet after it."""
+        return self._decoded_s >= utterance.speech_end_s + self._settings.quiet_s
 
     def settle(self) -> list[Result]:
         """A pause or the end: everything that was said becomes final. More audio may follow."""
@@ -310,24 +335,38 @@ class StreamingRecognizer:
             if isinstance(event, SpeechStarted):
                 self._utterances.append(_Utterance(event.at_s))
                 if len(self._utterances) == 1:
-                    self._anchor_s = self._decoded_s = event.at_s
+                    self._begin_utterance(event.at_s)
             else:
                 self._utterances[-1].end_s = event.at_s
+                self._utterances[-1].speech_end_s = event.speech_end_s
+
+    def _begin_utterance(self, start_s: float) -> None:
+        """Puts the window's start where an utterance begins, or back into the speech shortly before it."""
+        carried = [word for word in self._window_words if word.start_s >= start_s - self._settings.carry_s]
+        self._anchor_s = max(self._buffer.start_s, carried[0].start_s - 0.1) if carried else start_s
+        self._window_words = carried
+        self._decoded_s = start_s
 
     def _wants_step(self) -> bool:
         if not self._utterances:
             return False
-        return (
-            self._utterances[0].end_s is not None
-            or self.heard_s - self._decoded_s >= self._settings.interval_s - 1 / SAMPLE_RATE_HZ
-        )
+        if self._utterances[0].end_s is not None:
+            return True
+        if self._quiet():
+            return self._decoded_s < self._detector.speech_end_s + self._settings.quiet_s
+        return self.heard_s - self._decoded_s >= self._settings.interval_s - 1 / SAMPLE_RATE_HZ
+
+    def _quiet(self) -> bool:
+        """Whether the open utterance may be about to end."""
+        return self._detector.silence_s >= self._settings.quiet_s
 
     def _next_window(self) -> _Window:
         utterance = self._utterances[0]
         whole_s = self.heard_s if utterance.end_s is None else utterance.end_s
         end_s = min(whole_s, self._anchor_s + MAX_WINDOW_S)
         closing = utterance.end_s is not None and end_s == whole_s
-        return _Window(self._buffer.between(self._anchor_s, end_s), self._anchor_s, end_s, closing)
+        quiet = utterance.end_s is None and self._quiet()
+        return _Window(self._buffer.between(self._anchor_s, end_s), self._anchor_s, end_s, closing, quiet)
 
     def _decode(self, window: _Window) -> list[Result]:
         began = time.perf_counter()
@@ -337,30 +376,39 @@ class StreamingRecognizer:
             start_s=window.start_s,
             language=language,
             prompt=self._prompt_before(window.start_s),
-            beam_size=self._settings.settle_beam_size if window.closing else self._settings.beam_size,
-            thorough=window.closing,
+            beam_size=self._settings.settle_beam_size if window.thorough else self._settings.beam_size,
+            thorough=window.thorough,
         )
         self._count(window, decoded, time.perf_counter() - began)
         hypothesis = decoded.hypothesis
         tail = _following(self._window_words, hypothesis)
-        results = self._close(tail, hypothesis) if window.closing else self._advance(tail, hypothesis)
+        results = (
+            self._close(tail, hypothesis)
+            if window.closing
+            else self._advance(tail, hypothesis, quiet=window.quiet)
+        )
         with self._lock:
-            self._decoded_s = window.end_s
-            self._buffer.drop_before(self._anchor_s)
+            self._decoded_s = max(self._decoded_s, window.end_s)
+            self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
         return results
 
-    def _advance(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> list[Result]:
+    def _advance(self, tail: tuple[Word, ...], hypothesis: Hypothesis, *, quiet: bool) -> list[Result]:
         self._tails.append(tail)
+        self._ready = hypothesis if quiet else None
+        # Words that silence follows are not cut by the window's edge: only the unsure ones wait.
+        edge_s = hypothesis.end_s + (self._settings.policy.hold_s if quiet else 0.0)
+        enough = quiet or hypothesis.end_s - hypothesis.start_s >= self._settings.first_commit_s
         count = (
-            self._settings.policy.committable(tuple(self._tails), hypothesis.end_s) if self._language else 0
+            self._settings.policy.committable(tuple(self._tails), edge_s) if self._language and enough else 0
         )
         if hypothesis.end_s - hypothesis.start_s >= MAX_WINDOW_S:
             count = len(tail)
+        shown = max(count, self._settings.policy.presentable(tuple(self._tails), edge_s))
         self._commit(tail[:count])
         self._tails = deque((words[count:] for words in self._tails), self._tails.maxlen)
         results = self._close_sentences(hypothesis)
         self._cut_window(hypothesis.end_s)
-        return results + self._show(tail[count:], hypothesis.end_s)
+        return results + self._show(tail[count:shown], hypothesis.end_s)
 
     def _close(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> list[Result]:
         self._commit(tail)
@@ -370,13 +418,11 @@ class StreamingRecognizer:
         elif self._shown:
             results = self._show((), hypothesis.end_s)
         self._tails.clear()
+        self._ready = None
         with self._lock:
-            self._window_words = []
             self._utterances.popleft()
             if self._utterances:
-                self._anchor_s = self._decoded_s = self._utterances[0].start_s
-            else:
-                self._anchor_s = hypothesis.end_s
+                self._begin_utterance(self._utterances[0].start_s)
         return results
 
     def _commit(self, words: tuple[Word, ...]) -> None:
@@ -451,7 +497,7 @@ class StreamingRecognizer:
         s = self._statistics
         self._statistics = RecognizerStatistics(
             decodes=s.decodes + 1,
-            settling_decodes=s.settling_decodes + window.closing,
+            settling_decodes=s.settling_decodes + window.thorough,
             fallbacks=s.fallbacks + decoded.fell_back,
             loops=s.loops + decoded.looped,
             bounded=s.bounded + decoded.bounded,
