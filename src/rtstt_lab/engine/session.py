@@ -104,7 +104,8 @@ class SessionEngine:
         if self._stage is Stage.RELEASED:
             return None
         metrics_at = self._metrics_at if self._session.link is not None and self._working else None
-        return earliest(self._session.next_deadline(), metrics_at, self._linkless_at, self._release_at)
+        linkless_at = self._linkless_at if self._stage is Stage.OPEN else None
+        return earliest(self._session.next_deadline(), metrics_at, linkless_at, self._release_at)
 
     def handle_timer(self, now: float) -> None:
         """Does what is due by ``now``; calling it early or twice does no harm."""
