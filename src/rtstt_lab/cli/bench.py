@@ -105,14 +105,18 @@ def _write(path: Path | None, text: str) -> None:
 
 @contextmanager
 def _progress(plan: benchmark.Plan) -> Iterator[benchmark.Progress]:
-    """A bar on stderr: seconds of audio that all systems have heard."""
+    """A bar on stderr: seconds of audio that all systems have heard; without a terminal, a line each."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda recording_id, _: click.echo(recording_id, err=True)
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("s"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
     )
     with bar:
         task = bar.add_task("", total=round(plan.work_s))

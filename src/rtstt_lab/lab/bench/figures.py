@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rtstt_lab.analysis import metrics, wer
+from rtstt_lab.analysis.drift import latency_slope
 from rtstt_lab.analysis.hallucination import repetition_loops
 from rtstt_lab.analysis.statistics import Distribution, Estimate
 from rtstt_lab.lab.bench.heard import Heard
@@ -80,6 +81,8 @@ def speech_figures(clips: Sequence[Clip], references: References) -> dict[str, A
     ends = _per_clip(aligned, lambda clip: _end_latency_s(clip, references))
     gaps = _per_clip(aligned, lambda clip: _worst_gap_s(clip, references))
     cpu = _per_clip(clips, lambda clip: clip.cpu_s / clip.recording.duration_s)
+    final = _latencies(aligned, references, "emitted")
+    slope = latency_slope(final, np.random.default_rng(_SEED))
     return {
         "wer": _number(rate.pooled.value),
         "wer_interval": _interval(rate.pooled),
@@ -93,8 +96,10 @@ def speech_figures(clips: Sequence[Clip], references: References) -> dict[str, A
         "cpu_per_audio_s": _cpu(clips),
         "cpu_per_audio_s_long": _cpu(_long(clips)),
         "cpu_per_audio_s_by_clip": _spread(cpu),
-        "final_latency_s": _latency(aligned, references, "emitted"),
-        "first_shown_latency_s": _latency(aligned, references, "shown"),
+        "final_latency_s": _latency(final),
+        "final_latency_slope": _number(slope.value),
+        "final_latency_slope_interval": _interval(slope),
+        "first_shown_latency_s": _latency(_latencies(aligned, references, "shown")),
         "end_latency_s": _number(_quantile(ends, 0.95)),
         "end_latency_s_by_clip": _spread(ends),
         "worst_gap_s": _number(_quantile(gaps, 1.0)),
@@ -155,15 +160,18 @@ def compare(ours: Sequence[Clip], theirs: Sequence[Clip]) -> dict[str, Any]:
     }
 
 
-def _latency(clips: Sequence[Clip], references: References, reading: metrics.Reading) -> dict[str, Any]:
+def _latencies(clips: Sequence[Clip], references: References, reading: metrics.Reading) -> pd.DataFrame:
+    if not clips:
+        return pd.DataFrame({"run": [], "end_s": [], "latency_s": []})
     words = [clip.tables["words"].assign(run=clip.recording.id) for clip in clips]
     chunks = [clip.tables["chunks"].assign(run=clip.recording.id) for clip in clips]
     targets = [references[clip.recording.id].assign(run=clip.recording.id) for clip in clips]
-    if not clips:
-        return _distribution(metrics.describe([], rng=np.random.default_rng(_SEED)))
-    latencies = metrics.word_latencies(
+    return metrics.word_latencies(
         _joined(words), _joined(chunks), reading=reading, reference=pd.concat(targets, ignore_index=True)
     )
+
+
+def _latency(latencies: pd.DataFrame) -> dict[str, Any]:
     rng = np.random.default_rng(_SEED)
     return _distribution(metrics.describe(latencies["latency_s"], list(latencies["run"]), rng=rng))
 

@@ -1,0 +1,30 @@
+"""Whether a recognizer falls behind: how latency changes while a recording goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rtstt_lab.analysis.statistics import Estimate, bootstrap
+
+
+def latency_slope(latencies: pd.DataFrame, rng: np.random.Generator) -> Estimate:
+    """Seconds of latency that each second of audio adds: least squares within recordings, pooled over them.
+
+    Args:
+        latencies: ``run``, ``end_s``, ``latency_s``; rows without a latency are left out.
+        rng: source of chance, for the bootstrap over recordings.
+    """
+    centred = []
+    for _, own in latencies.dropna(subset=["latency_s"]).groupby("run", sort=False):
+        points = own[["end_s", "latency_s"]].to_numpy(float)
+        centred.append(points - points.mean(axis=0))
+    return bootstrap(centred, _slope, rng)
+
+
+def _slope(points: NDArray[np.float64]) -> float:
+    if not points.size:
+        return float("nan")
+    spread = float(np.square(points[:, 0]).sum())
+    return float((points[:, 0] * points[:, 1]).sum() / spread) if spread else float("nan")
