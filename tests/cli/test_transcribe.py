@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -30,6 +30,13 @@ def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path, load_audio(Corpus.shipped("en")["en_laboratory"])[: 5 * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ
     )
     return path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """Somebody else's server."""
+    with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("theirs")) as running:
+        yield running
 
 
 @pytest.mark.requirement("D3", "M1", "M3")
@@ -70,36 +77,36 @@ def test_in_real_time_latencies_are_measured(rtstt: Run, sentence: Path) -> None
         assert 0 < metrics[name]["p50"] <= metrics[name]["p95"] < 20
 
 
-def test_subtitles_are_printed_and_saved(rtstt: Run, sentence: Path, tmp_path: Path) -> None:
+def test_subtitles_are_printed_and_saved(
+    rtstt: Run, sentence: Path, tmp_path: Path, server: LocalServer
+) -> None:
     """With --format srt stdout is cues and nothing else; a folder that was named gets the same."""
-    wishes = ("--model", "tiny.en", "--fast", "--format", "srt", "--output", "subtitles")
-    done = rtstt("transcribe", sentence, *wishes)
-    assert done.stdout.startswith("1\n00:00:0")
+    wishes = ("--server", server.url, "--fast", "--format", "srt", "--output", "subtitles")
+    done = rtstt("transcribe", sentence, *wishes, RTSTT_TOKEN=server.token)
+    assert done.stdout.startswith("1\n00:00:0"), done.stderr
     (saved,) = (tmp_path / "subtitles").glob("*.srt")
     assert saved.read_text("utf-8") == done.stdout
 
 
-def test_one_bad_file_does_not_spoil_the_others(rtstt: Run, sentence: Path) -> None:
-    """The bad one is named on stderr, stdout is the good one's text, the exit code tells of the failure."""
-    done = rtstt("transcribe", "missing.wav", sentence, "--model", "tiny.en", "--fast")
+@pytest.mark.requirement("S1")
+def test_a_server_that_runs_already(rtstt: Run, sentence: Path, tmp_path: Path, server: LocalServer) -> None:
+    """A bad file and a good one: stdout is the good one's text, stderr names the bad one, no file is left."""
+    asked = ("transcribe", "missing.wav", sentence, "--server", server.url, "--fast")
+    done = rtstt(*asked, RTSTT_TOKEN=server.token)
     assert done.returncode == 1
     assert "missing.wav" in done.stderr
     assert done.stdout.startswith("Welcome to the laboratory")
     assert "\x1b" not in done.stdout + done.stderr
+    assert not (tmp_path / "output").exists()
 
 
 @pytest.mark.requirement("S1")
-def test_a_server_that_runs_already(rtstt: Run, sentence: Path, tmp_path: Path) -> None:
-    """With its token the text comes and nothing is saved here; with another one the refusal is said."""
-    with LocalServer(model="tiny.en", output=tmp_path / "theirs") as server:
-        asked = ("transcribe", sentence, "--server", server.url, "--fast")
-        done = rtstt(*asked, RTSTT_TOKEN=server.token)
-        refused = rtstt(*asked, RTSTT_TOKEN="x" * 20, LANG="es_ES.UTF-8")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Welcome to the laboratory")
-    assert not (tmp_path / "output").exists()
+def test_a_wrong_token_is_refused(rtstt: Run, sentence: Path, server: LocalServer) -> None:
+    """The server's refusal is said in the person's language."""
+    asked = ("transcribe", sentence, "--server", server.url)
+    refused = rtstt(*asked, RTSTT_TOKEN="x" * 20, LANG="es_ES.UTF-8")
     assert refused.returncode == 1
-    assert "token" in refused.stderr.splitlines()[-1]
+    assert refused.stderr.splitlines()[-1].startswith("Error: Falta el token")
     assert refused.stdout == ""
 
 

@@ -25,26 +25,19 @@ def gone(pid: int, within_s: float = 30.0) -> bool:
     return True
 
 
-def test_it_runs_beside_us_and_ends_with_the_context(tmp_path: Path) -> None:
+async def test_it_runs_beside_us_and_ends_with_the_context(tmp_path: Path) -> None:
     """It answers on its port, needs its secret, shows its CPU, and is gone afterwards."""
-    with LocalServer(model="tiny.en", output=tmp_path) as server:
+    async with LocalServer(model="tiny.en", output=tmp_path) as server:
         assert server.running
         assert server.pid is not None
-        assert httpx.get(f"{server.url}/healthz", trust_env=False).status_code == 200
-        sessions = f"{server.url}/api/streaming/sessions"
-        assert httpx.post(sessions, json={}, trust_env=False).status_code == 401
+        async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+            assert (await http.get("/healthz")).status_code == 200
+            assert (await http.post("/api/streaming/sessions", json={})).status_code == 401
         assert server.token not in " ".join(psutil.Process(server.pid).cmdline())
         assert server.process_cpu_s() > 0
         pid = server.pid
     assert not server.running
     assert gone(pid)
-
-
-async def test_it_starts_without_holding_the_event_loop(tmp_path: Path) -> None:
-    """The async context does the same."""
-    async with LocalServer(model="tiny.en", output=tmp_path) as server:
-        assert server.running
-    assert not server.running
 
 
 def test_what_keeps_it_from_starting_is_said(tmp_path: Path) -> None:

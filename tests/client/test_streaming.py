@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rtstt_lab.errors import AuthenticationError, ConnectionFailedError, Languag
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, FinalReceived, StateChanged
 from rtstt_lab.protocol.lifecycle import Shown
-from rtstt_lab.replay.faults import FaultSchedule
+from rtstt_lab.replay.faults import FaultSchedule, HalfOpen
 from rtstt_lab.replay.proxy import FaultProxy
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
 
@@ -135,7 +136,7 @@ async def test_a_link_that_is_cut_twice_loses_no_word(
 ) -> None:
     """The transcript is the uncut one; all chunks are accepted once; the person sees Reconnecting."""
     states = States()
-    cuts = FaultSchedule.cuts((0.0, 0.1), (4.0, 4.5))
+    cuts = FaultSchedule.cuts((0.0, 0.1), (4.0, 0.5))
     async with FaultProxy("127.0.0.1", server.port, cuts) as proxy:
         streaming = client(server, url=proxy.url, observers=[states], settings=PATIENT)
         source = real_time(pcm_chunks(clip))
@@ -148,6 +149,23 @@ async def test_a_link_that_is_cut_twice_loses_no_word(
     assert ledger.balanced()
     assert (ledger.captured, ledger.lost, ledger.held) == (ledger.accepted, 0, 0)
     assert ledger.captured == whole.ledger.captured
+
+
+@pytest.mark.requirement("L4")
+async def test_a_link_that_falls_silent_is_noticed_and_left(server: LocalServer, clip: Samples) -> None:
+    """Nothing passes and nobody is told: the client closes the socket itself, and no chunk is lost."""
+    states = States()
+    silent = FaultSchedule.of(HalfOpen(at_s=0.0, duration_s=2.0))
+    impatient = replace(PATIENT, ping_s=0.4, silence_s=1.0, connect_timeout_s=0.5)
+    async with FaultProxy("127.0.0.1", server.port, silent) as proxy:
+        streaming = client(server, url=proxy.url, observers=[states], settings=impatient)
+        source = real_time(pcm_chunks(clip[: 5 * SAMPLE_RATE_HZ]))
+        result = await streaming.run(after(source, {6: lambda: proxy.begin(time.monotonic())}))
+    assert result.error is None
+    assert Shown.RECONNECTING in states.shown
+    assert result.ledger.balanced()
+    assert (result.ledger.captured, result.ledger.lost) == (result.ledger.accepted, 0)
+    assert said(result).startswith("welcome to the laboratory")
 
 
 @pytest.mark.requirement("L4", "R2")

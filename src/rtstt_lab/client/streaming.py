@@ -65,7 +65,7 @@ class StreamingClient:
         self._clock = clock
         self._recorder = SessionRecorder()
         self._session: ClientSession | None = None
-        self._fatal: ServerError | None = None
+        self._trouble: ServerError | None = None
         self._fault: BaseException | None = None
         self._socket_url = ""
         self._link: SocketLink | None = None
@@ -228,8 +228,8 @@ class StreamingClient:
             case CloseLink(code=code, reason=reason) if self._link is not None:
                 self._link.close(code, reason)
                 self._link = None
-            case ErrorReceived(message) if message.fatal or self.session.link is Link.CLOSED:
-                self._fatal = message
+            case ErrorReceived(message):
+                self._trouble = message
         for observer in self._observers:
             observer(now, event)
 
@@ -322,8 +322,8 @@ class StreamingClient:
         summary = self.session.summary
         if summary is not None and summary.complete:
             return None
-        if self._fatal is not None:
-            return error_of(self._fatal.code, self._fatal.message, self._fatal.parameters)
+        if self._trouble is not None:
+            return error_of(self._trouble.code, self._trouble.message, self._trouble.parameters)
         if summary is not None:
             return AudioError("audio_incomplete", lost=self.session.ledger.lost)
         return ConnectionFailedError("connection_given_up")
