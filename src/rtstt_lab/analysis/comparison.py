@@ -17,9 +17,8 @@ def comparison(scores: pd.DataFrame, *, language: str = "en") -> Figure:
 
     Args:
         scores: indexed by the system's name; ``model`` (one colour each), ``mode`` (``streaming`` filled),
-        ``wer``, ``latency_mean_s``, ``latency_p95_s`` (missing for offline),
-            ``confidence``, ``cpu_per_audio_s``; ``wer_low``, ``wer_high``, ``latency_low_s``,
-            ``latency_high_s`` where an interval is known.
+            ``wer``, ``latency_mean_s``, ``latency_p95_s`` (missing for offline), ``confidence``,
+            ``cpu_per_audio_s``; ``wer_low``, ``wer_high``, ``latency_low_s``, ``latency_high_s`` where known.
         language: of the labels.
     """
     height = 0.55 + 0.42 * len(scores)
@@ -72,11 +71,13 @@ def bars(
     values = scores[column].to_numpy(float) * scale
     models = list(dict.fromkeys(scores["model"]))
     for y, value, model, mode in zip(at, values, scores["model"], scores["mode"], strict=True):
+        if np.isnan(value):
+            continue
         colour = colour_of(models.index(model))
         streaming = mode == "streaming"
         ax.barh(
             y,
-            np.nan_to_num(value),
+            value,
             height=0.58,
             facecolor=colour if streaming else (colour, 0.25),
             edgecolor=colour,
@@ -103,5 +104,6 @@ def bars(
     ax.spines["left"].set_visible(False)
     ax.margins(x=0.14)
     ax.set_xlim(left=0)
-    ax.set_title(text(f"plots.{title}", language))
+    ax.set_ylim(-0.5, len(scores) - 0.5)
+    ax.set_title(text(f"plots.{title}", language), pad=16)
     return ax

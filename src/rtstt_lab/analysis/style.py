@@ -102,8 +102,8 @@ def latency_lines(ax: Axes, language: str = "en", *, horizontal: bool = True) ->
             place: dict[str, Any] = {"xy": (1, seconds), "xycoords": ("axes fraction", "data"), "ha": "right"}
             offset = (-2, 2)
         else:
-            place = {"xy": (seconds, 0), "xycoords": ("data", "axes fraction"), "rotation": 90, "ha": "right"}
-            offset = (-1, 3)
+            place = {"xy": (seconds, 1), "xycoords": ("data", "axes fraction"), "ha": "center"}
+            offset = (0, 1)
         ax.annotate(
             label, xytext=offset, textcoords="offset points", va="bottom", fontsize=8, color=colour, **place
         )
