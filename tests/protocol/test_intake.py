@@ -54,6 +54,8 @@ def test_a_gap_is_asked_for_and_then_a_hole():
     (error,) = server.got(wire.ServerError)
     assert (error.code, error.parameters) == ("chunk_lost", {"first": 1, "last": 2, "reason": "not_received"})
     assert error.event > 0
+    counted = [n for n, said in enumerate(server.sent[1]) if getattr(said, "next_seq", 0) == 3]
+    assert counted[0] < server.sent[1].index(error), "the ledger goes before what follows from it"
     assert server.session.received == wire.Received(accepted=2, lost=2)
     assert server.session.audio_ms == 1_000
     server.chunk(1)

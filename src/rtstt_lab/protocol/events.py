@@ -197,7 +197,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class ClientLost:
-    """The session's client is gone, without another one having taken over."""
+    """The session's client is gone; when another one takes over, its `Opened` follows."""
 
     link: int
 
