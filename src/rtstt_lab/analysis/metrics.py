@@ -136,8 +136,7 @@ def word_latencies(
         reading: *shown* first (FD), last *changed* (SD), or *emitted*: committed, which is the final latency.
         aware: computation-aware or not; *changed* is known by the client's clock only.
         reference: ``word``, ``start_s``, ``end_s`` (and ``run``) by an aligner that all systems share.
-        Latency then
-            counts from its ends, and its words without a match are rows without a latency. None: the
+            Latency then counts from its ends; its words without a match are rows without a latency. None: the
             recognizer's.
 
     Returns:
@@ -279,7 +278,7 @@ def taken_back(views: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         views: ``kind``, ``emitted_s``, ``words`` (each with ``text``), in order of arrival; ``run`` where
-        given.
+            given.
 
     Returns:
         ``emitted_s``, ``erased`` (words after the first difference, as when a display is written again from

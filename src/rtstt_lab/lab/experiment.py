@@ -50,7 +50,7 @@ class Experiment:
         faults: what the link suffers.
         seed: of the link's jitter.
         clock: ``virtual`` waits for nothing; ``real-time`` goes through a server and sockets at the pace of
-        speech.
+            speech.
         cost: what work costs in virtual time; by default what it takes here.
         name: begins the ids of its runs.
         folder: where the runs are kept, one folder each; ``None`` keeps them in memory only.
@@ -73,11 +73,11 @@ class Experiment:
         Args:
             progress: told as the audio goes by.
             executor: replays recordings side by side; virtual experiments only. CPU is then measured under
-            that load.
+                that load.
 
         Raises:
             RtsttError: a recording or model that cannot be had; a run that exists; a server that cannot be
-            started.
+                started.
         """
         self._check_room()
         meter = _Meter(self.corpus, progress)
