@@ -15,7 +15,8 @@ from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
 def recording(name: str) -> Samples:
     """A human reading that the package moonshine-voice ships, at 16 kHz."""
     spec = find_spec("moonshine_voice")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     samples, rate = soundfile.read(Path(spec.origin).parent / "assets" / name, dtype="float32")
     step = rate / SAMPLE_RATE_HZ
     positions = np.arange(0, len(samples), step)

@@ -41,10 +41,13 @@ def test_utterances_are_found_with_pre_roll(two_utterances: Samples) -> None:
     """Two utterances, each beginning a little before its first sound and ending after its last."""
     first, first_end, second, second_end = events(two_utterances, [4000])
     settings_ = EndpointingSettings()
-    assert isinstance(first, SpeechStarted) and 0.5 <= first.at_s <= 1.5
-    assert isinstance(first_end, SpeechEnded) and 3.5 <= first_end.speech_end_s <= 4.2
+    assert isinstance(first, SpeechStarted)
+    assert 0.5 <= first.at_s <= 1.5
+    assert isinstance(first_end, SpeechEnded)
+    assert 3.5 <= first_end.speech_end_s <= 4.2
     assert first_end.at_s - first_end.speech_end_s == pytest.approx(settings_.pause_s, abs=0.033)
-    assert isinstance(second, SpeechStarted) and 5.3 <= second.at_s <= 7.0
+    assert isinstance(second, SpeechStarted)
+    assert 5.3 <= second.at_s <= 7.0
     assert isinstance(second_end, SpeechEnded)
     assert second_end.at_s == len(two_utterances) / SAMPLE_RATE_HZ
 

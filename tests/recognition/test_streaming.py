@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,8 +25,8 @@ CHUNK = SAMPLE_RATE_HZ // 4
 class Script:
     """Stands for the model: knows which words are said when, and mishears what lies near a window's edges.
 
-    Each decode hears the words inside of its window; a word cut by the newest edge, or that ended less than 0.3 s before it,
-    is misheard in a way that differs from decode to decode, as Whisper's are.
+    Each decode hears the words inside of its window; a word cut by the newest edge, or that ended less
+    than 0.3 s before it, is misheard in a way that differs from decode to decode, as Whisper's are.
     """
 
     def __init__(self, words: list[Word], seed: int) -> None:
@@ -70,7 +71,7 @@ def check(results: list[Result], first_segment: int = 0) -> list[Final]:
             committed, revision = (), 0
     assert not committed
     words = [word for final in finals for word in final.words]
-    assert all(a.start_s <= b.start_s for a, b in zip(words, words[1:], strict=False))
+    assert all(a.start_s <= b.start_s for a, b in pairwise(words))
     return finals
 
 
@@ -89,7 +90,7 @@ def said(finals: list[Final]) -> list[str]:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1600, 4000, 8000, 16000, 48000]))
 @settings(deadline=None, max_examples=10, phases=[Phase.explicit, Phase.generate])
 def test_nothing_is_lost_repeated_or_taken_back(two_cities: Samples, seed: int, chunk: int) -> None:
-    """Over a model that mishears the newest words, every word comes out once, in order, and no promise is broken."""
+    """Over a model that mishears the newest words, every word comes out once, and no promise is broken."""
     audio = two_cities[round(1.3 * SAMPLE_RATE_HZ) : 15 * SAMPLE_RATE_HZ]
     end_s = len(audio) / SAMPLE_RATE_HZ
     times = np.arange(0.1, end_s - 0.4, 0.35)
@@ -207,3 +208,42 @@ def test_the_profiles_lie_along_the_trade() -> None:
     assert fast.max_window_s < balanced.max_window_s < accurate.max_window_s
     with pytest.raises(KeyError):
         RecognizerSettings.profile("furious")
+
+
+def test_sounds_without_words_keep_the_window_short(two_cities: Samples) -> None:
+    """What sounds like speech and holds no words says nothing, stays in short windows and is disposed of."""
+    decoder = cast(WhisperDecoder, Script([Word(" nunca", 90.0, 91.0, 0.9)], 1))
+    no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
+    recognizer = StreamingRecognizer(decoder, settings=no_pause, language="es")
+    assert not list(stream(recognizer, two_cities))
+    statistics = recognizer.statistics()
+    assert statistics.decoded_s / statistics.decodes <= no_pause.max_window_s + 1
+    assert recognizer.pending_s == 0.0
+
+
+def test_audio_that_waited_is_caught_up_with(two_cities: Samples) -> None:
+    """When all of the audio came before the first step, nothing of it is lost."""
+    audio = two_cities[: 40 * SAMPLE_RATE_HZ]
+    words = [Word(f" {i}", 1.5 + 0.4 * i, 1.8 + 0.4 * i, 0.9) for i in range(94)]
+    no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
+    recognizer = StreamingRecognizer(cast(WhisperDecoder, Script(words, 4)), settings=no_pause, language="es")
+    recognizer.accept_audio(audio)
+    assert recognizer.pending_s == pytest.approx(40 - recognizer.settled_s, abs=0.01)
+    finals = check(recognizer.settle())
+    assert said(finals) == [str(i) for i in range(94)]
+
+
+def test_a_window_that_fails_can_be_skipped(two_cities: Samples) -> None:
+    """After `skip` the promised words are final, the failed window is not decoded again, and speech goes on."""
+    words = [Word(f" {i}", 1.5 + 0.4 * i, 1.8 + 0.4 * i, 0.9) for i in range(30)]
+    no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
+    recognizer = StreamingRecognizer(cast(WhisperDecoder, Script(words, 5)), settings=no_pause, language="es")
+    results: list[Result] = []
+    for at in range(0, 14 * SAMPLE_RATE_HZ, CHUNK):
+        recognizer.accept_audio(two_cities[at : at + CHUNK])
+        results += recognizer.skip() if at == 24 * CHUNK else recognizer.step()
+        assert at < 25 * CHUNK or recognizer.settled_s >= 6.0
+    heard = said(check(results + recognizer.settle()))
+    assert heard == sorted(heard, key=int)
+    assert len(set(heard)) == len(heard) >= 25
+    assert heard[-1] == "29"

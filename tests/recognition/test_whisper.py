@@ -47,7 +47,7 @@ def test_the_short_window_says_what_the_padded_one_says(base: WhisperDecoder, se
     whole = np.zeros(29 * SAMPLE_RATE_HZ, np.float32)
     whole[: len(sentence)] = sentence
     padded = base.decode(whole, start_s=0.0, language="en", beam_size=5)
-    assert not short.looped and not short.bounded
+    assert (short.looped, short.bounded) == (False, False)
     assert [normalized(w.text) for w in short.hypothesis.words] == [normalized(w.text) for w in padded.words]
 
 

@@ -1,7 +1,8 @@
 """Where speech begins and ends, found while it comes in.
 
-Silero's network (the file that faster-whisper ships) judges 32 ms of audio at a time; its state is kept from call to call,
-so that judging goes on where it stopped. faster-whisper's own wrapper starts afresh at every call.
+Silero's network (the file that faster-whisper ships) judges 32 ms of audio at a time; its state is kept
+from call to call, so that judging goes on where it stopped. faster-whisper's own wrapper starts afresh at
+every call.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from typing import Final as Constant
-from typing import TypeAlias
 
 import numpy as np
 import onnxruntime

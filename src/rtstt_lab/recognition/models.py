@@ -1,7 +1,8 @@
 """Which weights a name stands for: installed packages, the hub's cache, or a folder of the user's.
 
-``tiny.en`` and ``base`` come as data files of pinned packages, so that they need no model hub; their published hashes
-are checked at first use. Every other name is resolved by faster-whisper, which asks the Hugging Face hub.
+``tiny.en`` and ``base`` come as data files of pinned packages, so that they need no model hub; their
+published hashes are checked at first use. Every other name is resolved by faster-whisper, which asks the
+Hugging Face hub.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ from rtstt_lab.errors import LanguageError, ModelIntegrityError, ModelNotFoundEr
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
 
-LANGUAGES: Constant = tuple(
-    (
-        "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu "
-        "hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt "
-        "ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh yue"
-    ).split()
+# fmt: off
+LANGUAGES: Constant = (
+    "af", "am", "ar", "as", "az", "ba", "be", "bg", "bn", "bo", "br", "bs", "ca", "cs", "cy", "da",
+    "de", "el", "en", "es", "et", "eu", "fa", "fi", "fo", "fr", "gl", "gu", "ha", "haw", "he", "hi",
+    "hr", "ht", "hu", "hy", "id", "is", "it", "ja", "jw", "ka", "kk", "km", "kn", "ko", "la", "lb",
+    "ln", "lo", "lt", "lv", "mg", "mi", "mk", "ml", "mn", "mr", "ms", "mt", "my", "ne", "nl", "nn",
+    "no", "oc", "pa", "pl", "ps", "pt", "ro", "ru", "sa", "sd", "si", "sk", "sl", "sn", "so", "sq",
+    "sr", "su", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl", "tr", "tt", "uk", "ur", "uz", "vi",
+    "yi", "yo", "zh", "yue",
 )
+# fmt: on
 """Codes of the languages that multilingual Whisper models know."""
 
 _BLOCK_BYTES: Constant = 1 << 20
@@ -83,7 +88,7 @@ class LocalModel:
 
 @dataclass(frozen=True, slots=True)
 class _Packaged:
-    """Weights inside installed packages: ``parts`` are (package, file) in the order in which they are joined."""
+    """Weights inside installed packages; ``parts`` are (package, file), in the order of joining."""
 
     name: str
     parts: tuple[tuple[str, str], ...]
@@ -149,8 +154,8 @@ class ModelStore:
     """Finds models, checks them, and keeps what it had to join in a folder of the user's cache.
 
     Args:
-        cache_dir: where joined weights and the marks of checked files lie; default: ``RTSTT_CACHE``, or else the
-            platform's cache folder of this user.
+        cache_dir: where joined weights and the marks of checked files lie; default: ``RTSTT_CACHE``, or
+            else the platform's cache folder of this user.
     """
 
     def __init__(self, cache_dir: Path | None = None) -> None:
@@ -162,8 +167,8 @@ class ModelStore:
         """Makes a model ready to load: finds it, joins or downloads it if need be, checks its hash.
 
         Args:
-            name_or_folder: ``tiny.en``, ``base``, any name that faster-whisper knows, a hub id ``owner/name``, or a
-                folder with a model converted for CTranslate2.
+            name_or_folder: ``tiny.en``, ``base``, any name that faster-whisper knows, a hub id
+                ``owner/name``, or a folder with a model converted for CTranslate2.
             progress: told about joining and hashing, for a bar on the screen.
 
         Raises:
@@ -243,7 +248,7 @@ class ModelStore:
                 shutil.rmtree(fresh, ignore_errors=True)
 
     def _move_into_place(self, fresh: Path, folder: Path, sha256: str) -> None:
-        """A rename onto a folder that another process finished meanwhile fails; theirs is used if it is sound."""
+        """A rename onto what another process finished meanwhile fails; theirs is used if it is sound."""
         try:
             fresh.rename(folder)
         except OSError:
@@ -269,7 +274,7 @@ class ModelStore:
         return LocalModel(name, folder, self._sha256(folder / "model.bin", progress), _english_only(folder))
 
     def _sha256(self, file: Path, progress: Progress | None) -> str:
-        """Hashes a file once; a mark in the cache (path, size, time of change) spares the next process the work."""
+        """Hashes a file once; a mark in the cache (path, size, time of change) spares the next one that."""
         state = file.stat()
         key = [str(file.resolve()), state.st_size, state.st_mtime_ns]
         mark = self.cache_dir / "checked" / f"{hashlib.sha256(str(key[0]).encode()).hexdigest()[:16]}.json"

@@ -1,8 +1,8 @@
 """Which words of a hypothesis may be promised: pure functions of the hypotheses so far.
 
-LocalAgreement-n: Liu et al. 2020, "Low-Latency Sequence-to-Sequence Speech Recognition and Translation by Partial
-Hypothesis Selection". Waiting for words near the edge of the window is AlignAtt's idea (Papi et al. 2023), applied after
-the decode to the aligned times of the words.
+LocalAgreement-n: Liu et al. 2020, "Low-Latency Sequence-to-Sequence Speech Recognition and Translation by
+Partial Hypothesis Selection". Waiting for words near the edge of the window is AlignAtt's idea (Papi et
+al. 2023), applied after the decode to the aligned times of the words.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class CommitPolicy:
         unsure_hold_s: this long, if its probability is under
         sure_probability: this.
         shown_probability: a word that no earlier hypothesis had is shown from this probability on,
-        shown_hold_s: when it ends so long before the newest audio. Words cut by the edge are guesses: shown, they flicker.
+        shown_hold_s: when it ends so long before the newest audio. Words cut by the edge are guesses:
+            shown, they flicker.
     """
 
     agreeing: int = 2
@@ -49,7 +50,8 @@ class CommitPolicy:
 
         Args:
             tails: the words after the committed ones, of each hypothesis, oldest first.
-            edge_s: the newest audio that the newest hypothesis heard; ``inf`` when nothing more can change it.
+            edge_s: the newest audio that the newest hypothesis heard; ``inf`` when nothing more can change
+                it.
         """
         if not tails or len(tails) < self.agreeing:
             return 0
@@ -95,11 +97,11 @@ def common_prefix(tails: Sequence[Sequence[Word]]) -> int:
 def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
     """Where a hypothesis goes on from what is committed already.
 
-    The hypothesis covers the committed words once more, perhaps in other words. All committed words are aligned to
-    each beginning of the hypothesis by edit distance, where a pair costs half its difference in spelling
-    and half its difference in time; the beginning that costs least is what was committed. So a repeated phrase is not
-    taken for its first occurrence, other words at the same time are not said twice, and words that the
-    hypothesis no longer has cost it nothing.
+    The hypothesis covers the committed words once more, perhaps in other words. All committed words are
+    aligned to each beginning of the hypothesis by edit distance, where a pair costs half its difference in
+    spelling and half its difference in time; the beginning that costs least is what was committed. So a
+    repeated phrase is not taken for its first occurrence, other words at the same time are not said twice,
+    and words that the hypothesis no longer has cost it nothing.
 
     Args:
         committed: the committed words within the window.
@@ -155,8 +157,8 @@ def sentence_end(words: Sequence[Word], *, min_words: int = 3) -> int:
 def cut(words: Sequence[Word], *, before_s: float) -> float | None:
     """Where a window may begin anew: a boundary between two committed words, at the latest ``before_s``.
 
-    Of the boundaries in the last three seconds before the limit the one with the longest gap wins, the end of a
-    sentence counting as a quarter of a second more.
+    Of the boundaries in the last three seconds before the limit the one with the longest gap wins, the end
+    of a sentence counting as a quarter of a second more.
 
     Returns:
         The time; ``None`` if no boundary lies before the limit.

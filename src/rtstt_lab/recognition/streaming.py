@@ -1,9 +1,10 @@
 """The streaming recognizer: audio in, partials and finals out.
 
-Voice activity cuts the audio into utterances. While one is open its window is decoded again every `interval_s`, and the
-commit policy promises the words that will not change. The window reaches back a few seconds behind the last
-committed word, so that the model hears context; what it says about those words is matched with what was committed and left
-out. At a pause the rest is decoded once more with a beam, and all of it becomes final.
+Voice activity cuts the audio into utterances. While one is open its window is decoded again every
+`interval_s`, and the commit policy promises the words that will not change. The window reaches back a few
+seconds behind the last committed word, into an earlier utterance if need be, so that the model hears
+context; what it says about those words is matched with what was committed and left out. When it gets quiet
+the window is decoded thoroughly, and when the quiet turns out to be a pause, all of that becomes final.
 """
 
 from __future__ import annotations
@@ -13,103 +14,23 @@ import math
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final as Constant
 from typing import TypeAlias
 
-import numpy as np
-
-from rtstt_lab.recognition.endpointing import EndpointingSettings, SpeechDetector, SpeechEvent, SpeechStarted
+from rtstt_lab.recognition.buffer import AudioBuffer
+from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEvent, SpeechStarted
 from rtstt_lab.recognition.models import check_language
-from rtstt_lab.recognition.policy import CommitPolicy, continuation, cut, sentence_end
+from rtstt_lab.recognition.policy import continuation, cut, sentence_end
+from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Samples, Word
+
+__all__ = ["RecognizerSettings", "RecognizerStatistics", "Result", "StreamingRecognizer"]
 
 _log: Constant = logging.getLogger(__name__)
 
 Result: TypeAlias = Partial | Final
-
-
-@dataclass(frozen=True, slots=True)
-class RecognizerSettings:
-    """The trade between speed, cost and accuracy.
-
-    Attributes:
-        interval_s: new audio that makes another decode worth its cost.
-        max_window_s: when a window has grown past this it is cut
-        keep_s: back to this, or a little more, at the best boundary between words.
-        first_commit_s: a window shorter than this promises nothing; too little context misleads the model.
-        quiet_s: silence after speech that is reason enough for a thorough decode; the rest of the pause then needs none.
-        carry_s: a new utterance's window takes in what was said so shortly before it; 0 begins afresh at each pause.
-        beam_size: of the decodes while somebody speaks.
-        settle_beam_size: of the one at the end of an utterance.
-        context_chars: so much text from before the window is given to the model; 0 gives none.
-        policy: which words are promised while somebody speaks.
-        endpointing: what counts as speech, and what as a pause.
-        max_segment_s: a segment without a sentence's end is closed after this.
-        language_after_s: speech that a detected language is settled after.
-    """
-
-    interval_s: float = 0.5
-    max_window_s: float = 8.0
-    keep_s: float = 3.0
-    first_commit_s: float = 2.0
-    quiet_s: float = 0.25
-    carry_s: float = 3.0
-    beam_size: int = 3
-    settle_beam_size: int = 5
-    context_chars: int = 120
-    policy: CommitPolicy = field(default_factory=CommitPolicy)
-    endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
-    max_segment_s: float = 20.0
-    language_after_s: float = 2.5
-
-    @classmethod
-    def profile(cls, name: str) -> RecognizerSettings:
-        """``balanced`` is the default; ``fast`` costs and waits less, ``accurate`` more.
-
-        Raises:
-            KeyError: for another name.
-        """
-        balanced = cls()
-        return {
-            "fast": replace(balanced, max_window_s=6.0, keep_s=2.0, beam_size=1),
-            "balanced": balanced,
-            "accurate": replace(
-                balanced,
-                max_window_s=12.0,
-                keep_s=5.0,
-                beam_size=5,
-                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=1.6),
-            ),
-        }[name]
-
-
-@dataclass(frozen=True, slots=True)
-class RecognizerStatistics:
-    """What one session has cost so far.
-
-    Attributes:
-        decodes: in all,
-        settling_decodes: of which thorough, at the end of an utterance.
-        fallbacks: windows that were decoded again, padded to 30 s.
-        loops: repetitions that were cut off.
-        bounded: decodes that met the bound on their tokens.
-        tokens: decoded.
-        decoded_s: length of all windows together.
-        speech_s: length of all utterances together.
-        busy_s: time spent in decodes, by the clock on the wall.
-    """
-
-    decodes: int = 0
-    settling_decodes: int = 0
-    fallbacks: int = 0
-    loops: int = 0
-    bounded: int = 0
-    tokens: int = 0
-    decoded_s: float = 0.0
-    speech_s: float = 0.0
-    busy_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -135,48 +56,8 @@ class _Window:
         return self.closing or self.quiet
 
 
-class _AudioBuffer:
-    """The audio that may still be decoded, addressed by time; amortised O(1) a sample."""
-
-    def __init__(self, start_s: float) -> None:
-        self._origin = round(start_s * SAMPLE_RATE_HZ)
-        self._samples = np.zeros(SAMPLE_RATE_HZ, np.float32)
-        self._size = 0
-
-    @property
-    def start_s(self) -> float:
-        return self._origin / SAMPLE_RATE_HZ
-
-    @property
-    def end_s(self) -> float:
-        return (self._origin + self._size) / SAMPLE_RATE_HZ
-
-    def append(self, samples: Samples) -> None:
-        needed = self._size + len(samples)
-        if needed > len(self._samples):
-            grown = np.zeros(max(needed, 2 * len(self._samples)), np.float32)
-            grown[: self._size] = self._samples[: self._size]
-            self._samples = grown
-        self._samples[self._size : needed] = samples
-        self._size = needed
-
-    def between(self, start_s: float, end_s: float) -> Samples:
-        first, last = (round(t * SAMPLE_RATE_HZ) - self._origin for t in (start_s, end_s))
-        return self._samples[max(0, first) : min(self._size, last)].copy()
-
-    def drop_before(self, time_s: float) -> None:
-        gone = min(round(time_s * SAMPLE_RATE_HZ) - self._origin, self._size)
-        if gone < len(self._samples) // 2:
-            return
-        self._samples = np.concatenate(
-            (self._samples[gone : self._size], np.zeros(SAMPLE_RATE_HZ, np.float32))
-        )
-        self._origin += gone
-        self._size -= gone
-
-
 class StreamingRecognizer:
-    """One session's recognition. `accept_audio` and the properties may be used while `step` runs in another thread.
+    """One session: `accept_audio` and the properties may be used while another thread is in `step`.
 
     Args:
         decoder: the loaded model, shared by sessions.
@@ -207,7 +88,7 @@ class StreamingRecognizer:
         self._settings = settings or RecognizerSettings()
         self._prompt = (prompt or "").strip()
         self._lock = threading.Lock()
-        self._buffer = _AudioBuffer(start_s)
+        self._buffer = AudioBuffer(start_s)
         self._detector = SpeechDetector(self._settings.endpointing, start_s=start_s)
         self._utterances: deque[_Utterance] = deque()
         self._language = "en" if decoder.model.english_only else language
@@ -320,10 +201,11 @@ class StreamingRecognizer:
         if window is None:
             return []
         nothing = Hypothesis((), window.start_s, window.end_s, self._language or "en", 0.0, 0.0, 1.0)
-        if not window.closing:
-            with self._lock:
+        with self._lock:
+            if not window.closing:
                 self._utterances.appendleft(_Utterance(window.start_s, window.end_s))
                 self._utterances[1].start_s = window.end_s
+            self._window_words = []  # the next window must not reach back into this one
         results = self._close((), nothing)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
@@ -375,7 +257,7 @@ class StreamingRecognizer:
             window.samples,
             start_s=window.start_s,
             language=language,
-            prompt=self._prompt_before(window.start_s),
+            prompt=self._prompt_before(),
             beam_size=self._settings.settle_beam_size if window.thorough else self._settings.beam_size,
             thorough=window.thorough,
         )
@@ -401,14 +283,19 @@ class StreamingRecognizer:
         count = (
             self._settings.policy.committable(tuple(self._tails), edge_s) if self._language and enough else 0
         )
-        if hypothesis.end_s - hypothesis.start_s >= MAX_WINDOW_S:
-            count = len(tail)
-        shown = max(count, self._settings.policy.presentable(tuple(self._tails), edge_s))
+        shown = self._settings.policy.presentable(tuple(self._tails), edge_s)
+        count = max(count, self._overdue(tail, hypothesis))
         self._commit(tail[:count])
         self._tails = deque((words[count:] for words in self._tails), self._tails.maxlen)
         results = self._close_sentences(hypothesis)
-        self._cut_window(hypothesis.end_s)
-        return results + self._show(tail[count:shown], hypothesis.end_s)
+        self._cut_window(tail[count:], hypothesis.end_s)
+        return results + self._show(tail[count : max(count, shown)], hypothesis.end_s)
+
+    def _overdue(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> int:
+        """How many words must be promised, agreed or not, because the window would grow without bound."""
+        if hypothesis.end_s - hypothesis.start_s < self._settings.max_window_s + self._settings.keep_s:
+            return 0
+        return sum(word.end_s <= hypothesis.end_s - self._settings.keep_s for word in tail)
 
     def _close(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> list[Result]:
         self._commit(tail)
@@ -460,17 +347,19 @@ class StreamingRecognizer:
         self._shown = words
         return [partial]
 
-    def _cut_window(self, end_s: float) -> None:
+    def _cut_window(self, tail: tuple[Word, ...], end_s: float) -> None:
         if end_s - self._anchor_s <= self._settings.max_window_s:
             return
-        at_s = cut(self._window_words, before_s=end_s - self._settings.keep_s)
-        if at_s is None or at_s <= self._anchor_s:
-            return
-        with self._lock:
-            self._anchor_s = at_s
-            self._window_words = [word for word in self._window_words if word.start_s >= at_s - 0.02]
+        limit_s = end_s - self._settings.keep_s
+        at_s = cut(self._window_words, before_s=limit_s)
+        if at_s is None and not (tail and tail[0].start_s < limit_s):
+            at_s = limit_s  # nothing is being said there
+        if at_s is not None and at_s > self._anchor_s:
+            with self._lock:
+                self._anchor_s = at_s
+                self._window_words = [word for word in self._window_words if word.start_s >= at_s - 0.02]
 
-    def _prompt_before(self, start_s: float) -> str:
+    def _prompt_before(self) -> str:
         """What the user gave, and the committed text that ends where the window begins."""
         if not self._settings.context_chars:
             return self._prompt

@@ -1,10 +1,10 @@
 """Whisper on short windows; the only module that touches a loaded model.
 
-Every window of a plain Whisper is padded to 30 s, whatever it holds. On CPUs the encoder is given the window itself
-here, six to ten times cheaper. Left like that the decoder often fails to stop, because it was trained to find quiet
-after the speech; three things mend it: about 1 s of zeros after the samples, the encoding of pure silence
-appended to the encoder's output, and a bound on the tokens with a guard against loops. On a GPU the full window costs
-next to nothing and is used as it is.
+Every window of a plain Whisper is padded to 30 s, whatever it holds. On CPUs the encoder is given the
+window itself here, six to ten times cheaper. Left like that the decoder often fails to stop, because it
+was trained to find quiet after the speech; three things mend it: about 1 s of zeros after the samples, the
+encoding of pure silence appended to the encoder's output, and a bound on the tokens with a guard against
+loops. On a GPU the full window costs next to nothing and is used as it is.
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ class DecoderOptions:
 
     Attributes:
         device: ``auto`` (CUDA when there is one), ``cpu`` or ``cuda``.
-        compute_type: ``auto`` (int8 on CPUs, float16 on CUDA where it is supported), or any type of CTranslate2.
+        compute_type: ``auto`` (int8 on CPUs, float16 on CUDA where it is supported), or any type of
+            CTranslate2.
         threads: of one decode. On short windows a second thread saves next to nothing.
         workers: decodes that may run at once, one a session.
-        tail_positions: how much encoded silence follows a short window (20 ms each); 1500 fills it up to the 30 s that
-            the model was trained with, which costs a quarter more and is always done in a thorough decode.
+        tail_positions: how much encoded silence follows a short window (20 ms each); 1500 fills it up to
+            the 30 s that the model was trained with, which costs a quarter more and is always done in a
+            thorough decode.
     """
 
     device: str = "auto"
@@ -105,7 +107,7 @@ class _Text:
 
 
 class WhisperDecoder:
-    """One loaded model. Safe to share: every call is independent, and `DecoderOptions.workers` of them run at once."""
+    """One loaded model. Safe to share: calls are independent, `DecoderOptions.workers` run at once."""
 
     def __init__(self, model: LocalModel, whisper: WhisperModel, options: DecoderOptions) -> None:
         self._local = model
@@ -203,9 +205,11 @@ class WhisperDecoder:
             samples: shape ``(n,)``, at most `MAX_WINDOW_S` long.
             start_s: time of the first sample on the session's audio clock.
             language: ISO 639-1 code; ``None`` takes the most likely one.
-            prompt: text that came before, or names that are expected; goes before the start of the transcript.
+            prompt: text that came before, or names that are expected; goes before the start of the
+                transcript.
             beam_size: 1 decodes greedily.
-            thorough: decode once more, padded to 30 s and without prompt, when the result is not to be trusted.
+            thorough: decode once more, padded to 30 s and without prompt, when the result is not to be
+                trusted.
 
         Raises:
             RecognitionError: the model failed.

@@ -1,0 +1,90 @@
+"""What a recognizer is told, and what it tells about its work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from rtstt_lab.recognition.endpointing import EndpointingSettings
+from rtstt_lab.recognition.policy import CommitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerSettings:
+    """The trade between speed, cost and accuracy.
+
+    Attributes:
+        interval_s: new audio that makes another decode worth its cost.
+        max_window_s: when a window has grown past this it is cut
+        keep_s: back to this, or a little more, at the best boundary between words.
+        first_commit_s: a window shorter than this promises nothing; too little context misleads the model.
+        quiet_s: silence that is reason enough for a thorough decode; the rest of the pause then needs none.
+        carry_s: the window of a new utterance takes in what was said so shortly before; 0 takes in nothing.
+        beam_size: of the decodes while somebody speaks.
+        settle_beam_size: of the one at the end of an utterance.
+        context_chars: so much text from before the window is given to the model; 0 gives none.
+        policy: which words are promised while somebody speaks.
+        endpointing: what counts as speech, and what as a pause.
+        max_segment_s: a segment without a sentence's end is closed after this.
+        language_after_s: speech that a detected language is settled after.
+    """
+
+    interval_s: float = 0.5
+    max_window_s: float = 8.0
+    keep_s: float = 3.0
+    first_commit_s: float = 2.0
+    quiet_s: float = 0.25
+    carry_s: float = 3.0
+    beam_size: int = 3
+    settle_beam_size: int = 5
+    context_chars: int = 120
+    policy: CommitPolicy = field(default_factory=CommitPolicy)
+    endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
+    max_segment_s: float = 20.0
+    language_after_s: float = 2.5
+
+    @classmethod
+    def profile(cls, name: str) -> RecognizerSettings:
+        """``balanced`` is the default; ``fast`` costs and waits less, ``accurate`` more.
+
+        Raises:
+            KeyError: for another name.
+        """
+        balanced = cls()
+        return {
+            "fast": replace(balanced, max_window_s=6.0, keep_s=2.0, beam_size=1),
+            "balanced": balanced,
+            "accurate": replace(
+                balanced,
+                max_window_s=12.0,
+                keep_s=5.0,
+                beam_size=5,
+                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=1.6),
+            ),
+        }[name]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerStatistics:
+    """What one session has cost so far.
+
+    Attributes:
+        decodes: in all,
+        settling_decodes: of which thorough, at the end of an utterance.
+        fallbacks: windows that were decoded again, padded to 30 s.
+        loops: repetitions that were cut off.
+        bounded: decodes that met the bound on their tokens.
+        tokens: decoded.
+        decoded_s: length of all windows together.
+        speech_s: length of all utterances together.
+        busy_s: time spent in decodes, by the clock on the wall.
+    """
+
+    decodes: int = 0
+    settling_decodes: int = 0
+    fallbacks: int = 0
+    loops: int = 0
+    bounded: int = 0
+    tokens: int = 0
+    decoded_s: float = 0.0
+    speech_s: float = 0.0
+    busy_s: float = 0.0
