@@ -179,6 +179,20 @@ def test_a_chunk_that_fails_twice_is_a_hole_of_its_length() -> None:
     assert world.client.shown is Shown.COMPLETED
 
 
+@pytest.mark.requirement("E2", "E3")
+def test_a_worker_that_takes_nothing_more_still_saves() -> None:
+    """When not even a hole can be fed, what is final is saved and the session ends."""
+    world = World()
+    world.start()
+    for _ in range(4):
+        world.speak()
+    world.control("flush")
+    world.worker.bad, world.worker.deaf = {4}, True
+    world.speak()
+    assert world.saved[0].text == words(0, 2)
+    assert world.stage is Stage.RELEASED
+
+
 @pytest.mark.requirement("E2")
 def test_a_recognition_that_fails_once_is_tried_again() -> None:
     """One failure of the recognizer is not even told."""

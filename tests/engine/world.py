@@ -29,6 +29,7 @@ class ScriptedWorker:
         bad: numbers of chunks that never decode.
         flaky: numbers of chunks that decode at the second try.
         failures: so many recognitions fail from now on.
+        deaf: not even a hole can be fed.
         late: so many chunks' audio stays inside the decoder.
     """
 
@@ -36,6 +37,7 @@ class ScriptedWorker:
         self.bad: set[int] = set()
         self.flaky: set[int] = set()
         self.failures = 0
+        self.deaf = False
         self.late = late
         self.fed: list[int] = []
         self.skipped_s: list[tuple[float, float]] = []
@@ -60,6 +62,8 @@ class ScriptedWorker:
         return self._hear(chunk.seq, len(chunk.payload) // 2)
 
     def hole(self, hole: fx.FeedHole) -> fx.AudioReport:
+        if self.deaf:
+            raise RecognitionError("recognition_failed", start_s=self.heard_s, reason="scripted")
         return self._hear(hole.seq, hole.duration_ms * 16)
 
     def recognise(self, job: fx.Recognise) -> fx.RecognitionReport:

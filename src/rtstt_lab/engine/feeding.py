@@ -69,17 +69,21 @@ class Feeding:
 
     def fed(self, seq: int) -> bool:
         """The chunk is with the recognizer; false if it is not the one that was being decoded."""
-        if self._current is None or self._current.seq != seq:
+        if self._current is None or not self.awaits(seq):
             return False
         self._waiting_ms -= self._current.duration_ms
         self._current = None
         return True
 
+    def awaits(self, seq: int) -> bool:
+        """Whether this chunk or hole is being decoded."""
+        return self._current is not None and self._current.seq == seq
+
     def failed(self, seq: int) -> Feed | None:
         """What to do about a chunk that could not be decoded: the same again, then its hole.
 
         Returns:
-            What to feed; ``None`` if that was no audio, or not what was being decoded.
+            What to feed; ``None`` for a hole, which nothing can replace, or if nothing was waited for.
         """
         current = self._current
         if not isinstance(current, FeedAudio) or current.seq != seq:

@@ -107,7 +107,7 @@ class Pipeline:
         """A chunk could not be decoded.
 
         Returns:
-            What is fed instead: the same again, then its hole; ``None`` if none was waited for.
+            What is fed instead: the same again, then its hole; ``None`` if nothing helps.
         """
         instead = self._feeding.failed(seq)
         if instead is not None:
@@ -142,6 +142,10 @@ class Pipeline:
         if instead is not None:
             self._begin(instead, now)
         return instead
+
+    def awaits_feed(self, seq: int) -> bool:
+        """Whether this chunk or hole is being fed."""
+        return self._feeding.awaits(seq)
 
     def awaits(self, job: int) -> bool:
         """Whether this is the job under way."""

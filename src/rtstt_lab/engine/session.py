@@ -165,12 +165,14 @@ class SessionEngine:
 
     def audio_failed(self, seq: int, error: RtsttError, now: float) -> None:
         """A chunk could not be decoded: once more, then it is a hole of its length (E2)."""
-        instead = self._pipeline.audio_failed(seq)
-        if instead is not None:
+        if self._pipeline.awaits_feed(seq):
             self._figures.errors += 1
-        if isinstance(instead, fx.FeedHole):
-            self._whole = False
-            self._session.error(error, seq=seq, numbered=True)
+            instead = self._pipeline.audio_failed(seq)
+            if isinstance(instead, fx.FeedHole):
+                self._whole = False
+                self._session.error(error, seq=seq, numbered=True)
+            elif instead is None:
+                self._end_at_once(error)
         self._advance(now)
 
     def recognised(self, job: int, report: fx.RecognitionReport, now: float) -> None:
