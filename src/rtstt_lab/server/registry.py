@@ -173,7 +173,7 @@ class SessionRegistry:
             model=model,
             language=language,
         )
-        self._hosts[session_id] = SessionHost(
+        self._hosts[session_id] = host = SessionHost(
             session,
             SessionEngine(session, started_at=datetime.now().astimezone(), now=self._clock()),
             SessionWorker(recognizer, cpu_clock=time.perf_counter),
@@ -184,6 +184,8 @@ class SessionRegistry:
             freed=lambda: self._models.give_back(model),
             released=self._bury,
         )
+        host.engine.resources(self._sample, self._clock())
+        host.drain()
         self.telemetry.created()
         return CreatedSession(session_id, WS_PATH.format(session_id=session_id), token, session.limits)
 
