@@ -64,7 +64,7 @@ class VirtualNetwork:
         self._origin_s = math.inf
         self._link = 0
         self._to_server = self._to_client = Channel(schedule, np.random.default_rng(seed))
-        self._at_server: int | None = None
+        self._at_server: set[int] = set()
         self._at_client: int | None = None
 
     def begin(self, origin_s: float) -> None:
@@ -113,6 +113,8 @@ class VirtualNetwork:
         if link == self._link:
             at_s = self._arrival_s(self._to_client, 0)
             self._agenda.at(at_s, lambda: self._lose(link, reason, code))
+        else:  # the client has left that one for another
+            self._server_loses(link)
 
     def _since(self) -> float:
         return self._agenda.now_s - self._origin_s
@@ -124,7 +126,7 @@ class VirtualNetwork:
 
     def _accept(self, link: int) -> None:
         if link == self._at_client:
-            self._at_server = link
+            self._at_server.add(link)
             self._server.link_opened(self._agenda.now_s, link)
             at_s = self._arrival_s(self._to_client, _HANDSHAKE_BYTES)
             self._agenda.at(at_s, lambda: self._opened(link))
@@ -134,7 +136,7 @@ class VirtualNetwork:
             self._client.link_opened(self._agenda.now_s)
 
     def _hand_to_server(self, link: int | None, frame: str | bytes) -> None:
-        if link is None or link != self._at_server:
+        if link is None or link not in self._at_server:
             return
         if isinstance(frame, str):
             self._server.receive_text(frame, self._agenda.now_s, link)
@@ -146,8 +148,8 @@ class VirtualNetwork:
             self._client.receive_text(frame, self._agenda.now_s)
 
     def _cut(self) -> None:
-        if self._link:
-            self._lose(self._link, "reset")
+        for link in sorted(self._at_server | {self._link}):
+            self._lose(link, "reset")
 
     def _lose(self, link: int, reason: str, code: int | None = None) -> None:
         self._server_loses(link)
@@ -156,6 +158,6 @@ class VirtualNetwork:
             self._client.link_lost(reason, self._agenda.now_s, code)
 
     def _server_loses(self, link: int | None) -> None:
-        if link is not None and link == self._at_server:
-            self._at_server = None
+        if link is not None and link in self._at_server:
+            self._at_server.remove(link)
             self._server.link_lost(link, self._agenda.now_s)
