@@ -5,14 +5,14 @@ import { openStream, problemOf } from "./microphone.js";
 import { Mirror } from "./mirror.js";
 import { Recorder } from "./recorder.js";
 import { ClientSession } from "./session.js";
-import { PROTOCOL } from "./tables.js";
+import { MAX_DURATION_MS, PROTOCOL } from "./tables.js";
 import { translator } from "./texts.js";
 import { Transport, addresses, pageBaseUrl } from "./transport.js";
 import { View } from "./view.js";
 
 const METER_MS = 100;
 const UNSEEN_MS = 5000;
-const ASKING_MS = 1000;
+const PATIENCE_MS = 1000;
 const SILENT_DBFS = -90;
 const SILENT_AFTER_S = 3;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -37,7 +37,8 @@ class Capture {
   #alerts = new Map();
   #streams = 0;
   #levelDbfs = null;
-  #asked = null;
+  #awaited = null;
+  #patience = null;
   #soundAt = 0;
   #problem = null;
   #notice = null;
@@ -66,7 +67,7 @@ class Capture {
     this.#mirror = new Mirror((message) => model.send(message));
     model.on("msg:custom", (message) => this.#heard(message));
     model.on("change:ui_language", () => this.#changed());
-    model.send({ type: "access" });
+    this.#ask("access");
   }
 
   /** Calls `watcher` with the view, now and after each change, until the returned function is called. */
@@ -95,6 +96,7 @@ class Capture {
 
   async close() {
     clearTimeout(this.#timer);
+    this.#waitFor(null);
     this.#mirror.close();
     this.#watchers.clear();
     this.#transport?.close(1000, "widget closed");
@@ -105,10 +107,12 @@ class Capture {
 
   #ask(type) {
     this.#problem = null;
+    this.#waitFor("starting");
     this.#model.send({ type });
   }
 
   async #heard(message) {
+    this.#waitFor(null);
     if (message.type === "access") await this.#begin(message);
     if (message.type === "finished") this.#remember(message);
     if (message.type === "problem") this.#refused(message);
@@ -197,6 +201,7 @@ class Capture {
   /** The session's phase may change without a button: at its limit, or on a page that was loaded again. */
   #obey(phase, shown) {
     if (["connected", "recording"].includes(shown)) this.#notice = null;
+    if (shown === "reconnecting") this.#alerts.delete("latency"); // something else is the matter
     if (!["recording", "paused", "idle"].includes(phase)) {
       this.#alerts.clear();
       this.#endRecording();
@@ -233,11 +238,8 @@ class Capture {
 
   async #newRecorder() {
     await this.#recorder?.stop();
-    const asking = setTimeout(() => this.#hint("microphone_asking"), ASKING_MS);
-    const { stream, playable } = await openStream(this.#model).finally(() => {
-      clearTimeout(asking);
-      this.#hint(null);
-    });
+    this.#waitFor("microphone_asking");
+    const { stream, playable } = await openStream(this.#model).finally(() => this.#waitFor(null));
     this.#playable = playable;
     const number = this.#streams++;
     let first = true;
@@ -247,7 +249,7 @@ class Capture {
       onEnded: () => this.#sourceEnded(),
       onChunk: ({ payload, mime, durationMs, beginMs }) => {
         if (!this.#capturing) return; // the session was over before its recorder was
-        const duration_ms = Math.round(durationMs);
+        const duration_ms = Math.min(MAX_DURATION_MS, Math.round(durationMs)); // a machine may sleep
         const captured_ms = this.#session.clock_ms(beginMs / 1000);
         const head = { duration_ms, captured_ms, stream: number, mime: first ? mime : null };
         first = false;
@@ -276,10 +278,15 @@ class Capture {
     await recorder?.stop();
   }
 
-  /** Why nothing happens yet. */
-  #hint(key) {
-    this.#asked = key;
-    this.#changed();
+  /** Says what is waited for, if it takes long. */
+  #waitFor(key) {
+    clearTimeout(this.#patience);
+    this.#awaited = null;
+    if (key === null) return;
+    this.#patience = setTimeout(() => {
+      this.#awaited = key;
+      this.#changed();
+    }, PATIENCE_MS);
   }
 
   #listen() {
@@ -319,7 +326,7 @@ class Capture {
 
   #hints() {
     const hints = [...this.#alerts].map(([name, value]) => ({ key: `notebook.alert_${name}`, parameters: { value } }));
-    if (this.#asked) hints.push({ key: `notebook.${this.#asked}` });
+    if (this.#awaited) hints.push({ key: `notebook.${this.#awaited}` });
     if (this.#levelDbfs !== null && now() - this.#soundAt > SILENT_AFTER_S) hints.push({ key: "notebook.no_sound" });
     if (this.#session?.shown === "reconnecting") {
       hints.push({ key: "notebook.held", parameters: { seconds: this.#session.held_ms / 1000 } });

@@ -50,7 +50,7 @@ export class Transport {
       this.#answered = true;
       this.#handlers.text(event.data);
     });
-    socket.onclose = whileCurrent((event) => this.#lost(event.reason, event.code));
+    socket.onclose = whileCurrent((event) => this.#lost(event.reason || `code ${event.code}`, event.code));
   }
 
   send(frame) {
