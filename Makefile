@@ -53,6 +53,7 @@ format: $(VENV)/.installed-dev ## Put every file into the house's format
 
 docs: $(VENV)/.installed-dev ## Write again what is generated from code: schemas, diagram, records
 	$(BIN)/python scripts/make_docs.py
+	$(BIN)/python scripts/make_tables.py
 
 audit: $(VENV)/.installed-dev ## Known vulnerabilities in the pinned set
 	$(BIN)/python scripts/audit.py

@@ -19,7 +19,7 @@ from rtstt_lab.protocol.lifecycle import Link, Phase
 
 TARGET: Final = Path(__file__).resolve().parents[1] / "src/rtstt_lab/notebook/static/tables.js"
 HEAD: Final = (
-    "/** Made by scripts/make_tables.py from rtstt_lab.protocol; change that, and run `make tables`. */\n"
+    "/** Made by scripts/make_tables.py from rtstt_lab.protocol; change that, and run `make docs`. */\n"
 )
 
 

@@ -1,4 +1,4 @@
-/** Made by scripts/make_tables.py from rtstt_lab.protocol; change that, and run `make tables`. */
+/** Made by scripts/make_tables.py from rtstt_lab.protocol; change that, and run `make docs`. */
 
 export const PROTOCOL = "rtstt.v1";
 
