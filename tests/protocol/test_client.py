@@ -235,3 +235,16 @@ def test_events_are_plain_json():
         "phase": "recording",
         "mode": "stream",
     }
+
+
+@pytest.mark.requirement("D1", "L4")
+def test_each_link_is_told_the_recorders_format_anew():
+    """The type comes with a recorder's first chunk and with its first one on each new link, not in between."""
+    client = opened()
+    client.start(0.0)
+    record(client, 2)
+    assert [m.mime for m in sent(client, 0.0) if isinstance(m, wire.AudioHeader)] == ["audio/pcm", None]
+    client.link_lost("cut", 1.0)
+    client.handle_timer(2.0)
+    greet(client, 2.0, phase="recording", controls=1)
+    assert [m.mime for m in sent(client, 2.0) if isinstance(m, wire.AudioHeader)] == ["audio/pcm", None]
