@@ -239,7 +239,7 @@ def test_events_are_plain_json():
 
 @pytest.mark.requirement("D1", "L4")
 def test_each_link_is_told_the_recorders_format_anew():
-    """The type comes with a recorder's first chunk and with its first one on each new link, not in between."""
+    """The type comes with a recorder's first chunk and with its first one on each new link."""
     client = opened()
     client.start(0.0)
     record(client, 2)
