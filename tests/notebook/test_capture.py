@@ -60,8 +60,14 @@ def mirrored(
 ) -> dict[str, Any]:
     """What the page tells ten times a second."""
     figures = {"n": 3, "mean_ms": 700, "p50_ms": 600, "p95_ms": 900}
-    told = {"state": state, "partial": partial, "file": "", "alerts": {"latency": 3.5}, "latency": figures}
-    return {"type": "mirror", **told, "start": start, "finals": list(finals)}
+    told = {
+        "state": state,
+        "partial": partial,
+        "alerts": {"latency": 3.5},
+        "latency": figures,
+        "audio_s": 2.5,
+    }
+    return {"type": "mirror", **told, "file": "", "complete": False, "start": start, "finals": list(finals)}
 
 
 @pytest.mark.requirement("C3", "M1", "A1")
@@ -153,4 +159,24 @@ def test_panel_speaks_both_languages_and_starts_nothing_unseen(
     assert not demo.capture.server.running
     assert demo.words().empty
     assert demo.file is None
+    demo.close()
+
+
+@pytest.mark.requirement("D3", "R2", "M3")
+def test_export_needs_no_server(tmp_path: Path) -> None:
+    """What is final can be written in every form at any time; the saved transcript is never written over."""
+    demo = LiveDemo("tiny.en", "en", output=tmp_path)
+    demo.capture.session_id = "5e551017"
+    demo.capture._handle_custom_msg(mirrored(0, final(0, "Good morning."), state="error"), [])
+    exported = json.loads(demo.export("json").read_text("utf-8"))
+    assert exported["text"] == "Good morning."
+    assert "Good morning." in demo.export("srt").read_text("utf-8")
+    assert demo.export("txt") == tmp_path / "5e551017.txt"
+
+    saved = tmp_path / "transcripcion_20260101_120000.txt"
+    saved.write_text("as saved", "utf-8")
+    demo.capture.file = str(saved)
+    assert demo.export("txt") == saved
+    assert saved.read_text("utf-8") == "as saved"
+    assert demo.export("vtt") == saved.with_suffix(".vtt")
     demo.close()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from typing import Final as Constant
 
@@ -18,6 +20,7 @@ from ipywidgets import widget_serialization
 
 from rtstt_lab.client.api import SessionApi
 from rtstt_lab.client.local import LocalServer
+from rtstt_lab.client.result import final_of
 from rtstt_lab.errors import RtsttError, SessionNotFoundError
 from rtstt_lab.notebook.background import BackgroundLoop
 from rtstt_lab.notebook.bundle import bundle, stylesheet
@@ -25,6 +28,7 @@ from rtstt_lab.notebook.servers import ensure_running
 from rtstt_lab.protocol.lifecycle import Shown
 from rtstt_lab.protocol.messages import LatencyFigures, TranscriptionFinal
 from rtstt_lab.texts import LANGUAGES, preferred_language
+from rtstt_lab.transcript import Transcript
 
 _VOICE: Constant = {
     "channelCount": 1,
@@ -46,6 +50,8 @@ class _Mirrored(msgspec.Struct):
     state: Shown
     partial: str
     file: str
+    complete: bool
+    audio_s: float
     alerts: dict[str, float]
     latency: LatencyFigures | None
     start: int
@@ -81,7 +87,9 @@ class MicCapture(anywidget.AnyWidget):
         latency: figures of M1, ``None`` before the first.
         alerts: those that are on, by name, with the figure behind each: latency in s (A1), memory in MB (A2),
             reconnections (A3).
+        audio_s: recorded so far, without pauses.
         file: where the transcript was saved; empty before.
+        complete: it was saved to its end, and nothing is missing.
         error: the newest failure on Python's side.
     """
 
@@ -99,7 +107,9 @@ class MicCapture(anywidget.AnyWidget):
     finals: Any = traitlets.Tuple()
     latency: Any = traitlets.Instance(LatencyFigures, allow_none=True)
     alerts: Any = traitlets.Dict()
+    audio_s = traitlets.Float()
     file = traitlets.Unicode()
+    complete = traitlets.Bool()
     error: Any = traitlets.Instance(RtsttError, allow_none=True)
 
     def __init__(
@@ -117,6 +127,8 @@ class MicCapture(anywidget.AnyWidget):
         self.language = language
         self._own_stream = stream is None
         self._path = ""
+        self._started_at = datetime.now().astimezone()
+        self._made_with = ""
         self.background = BackgroundLoop(self._show_error)
         if isinstance(stream, ipywebrtc.AudioStream):
             stream.audio.loop = False  # its end is the end of the recording
@@ -150,17 +162,27 @@ class MicCapture(anywidget.AnyWidget):
         async with self._api() as api:
             return await api.status(self.session_id)
 
-    async def transcript(self, kind: str = "txt") -> str:
-        """What has been recognised in the present session, at any time.
+    def transcript(self) -> Transcript:
+        """What is final by now, at any time, also after an error; `render` writes it in any of its forms."""
+        finals = tuple(map(final_of, self.finals))
+        return Transcript(
+            session_id=self.session_id,
+            started_at=self._started_at,
+            finals=finals,
+            duration_s=self.audio_s,
+            mean_latency_s=self.latency.mean_ms / 1000 if self.latency else None,
+            model=self._made_with,
+            language=finals[-1].language if finals else self.language,
+            complete=self.complete,
+        )
 
-        Args:
-            kind: txt, json, srt, vtt or csv.
-
-        Raises:
-            SessionNotFoundError: before there is a session.
-        """
-        async with self._api() as api:
-            return await api.transcript(self.session_id, kind)
+    @contextmanager
+    def errors_shown(self) -> Iterator[None]:
+        """For callbacks: what is raised inside is shown in the widget, since nobody sees it elsewhere."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person must see it
+            self._show_error(error)
 
     def close(self) -> None:
         """Gives the microphone back; the server settles and saves what was said."""
@@ -172,10 +194,8 @@ class MicCapture(anywidget.AnyWidget):
     # --- what the page asks for ---------------------------------------------------------------------------
 
     def _heard(self, _widget: object, message: Mapping[str, Any], _buffers: object) -> None:
-        try:
+        with self.errors_shown():
             self._answer(message)
-        except Exception as error:  # noqa: BLE001 - nobody else sees what a widget's callback raises
-            self._show_error(error)
 
     def _answer(self, message: Mapping[str, Any]) -> None:
         match message.get("type"):
@@ -202,7 +222,7 @@ class MicCapture(anywidget.AnyWidget):
                 created = await api.create(model=self.model, language=self.language)
                 self._path, token = created.ws_path, created.session_token
                 self._new_stream()
-                self._forget(created.session_id)
+                self._begin(created.session_id)
         self.send(
             {
                 "type": "access",
@@ -214,9 +234,12 @@ class MicCapture(anywidget.AnyWidget):
         )
 
     def _past(self) -> dict[str, Any]:
-        end_ms = max((final.audio_end_ms for final in self.finals), default=0)
-        kept = {"finals": self.finals, "latency": self.latency, "file": self.file, "audio_ms": end_ms}
-        return {"session_id": self.session_id, **msgspec.to_builtins(kept)}
+        kept = {
+            "session_id": self.session_id,
+            "audio_ms": self.audio_s * 1000,
+            "summary": {"file": self.file},
+        }
+        return {**kept, **msgspec.to_builtins({"finals": self.finals, "latency": self.latency})}
 
     async def _token(self, api: SessionApi) -> str | None:
         try:
@@ -230,16 +253,19 @@ class MicCapture(anywidget.AnyWidget):
             old, self.stream = self.stream, _microphone()
             old.close()
 
-    def _forget(self, session_id: str) -> None:
-        self.finals, self.partial, self.latency, self.alerts, self.file = (), "", None, {}, ""
-        self.error = None
+    def _begin(self, session_id: str) -> None:
+        self.finals, self.partial, self.latency, self.alerts = (), "", None, {}
+        self.audio_s, self.file, self.complete, self.error = 0.0, "", False, None
+        self._started_at = datetime.now().astimezone()
+        self._made_with = self.model or ""
         self.session_id = session_id
 
     def _reflect(self, message: Mapping[str, Any]) -> None:
         told = msgspec.convert(message, _Mirrored)
         with self.hold_trait_notifications():
-            self.state, self.partial, self.file = told.state.value, told.partial, told.file
+            self.state, self.partial, self.audio_s = told.state.value, told.partial, told.audio_s
             self.alerts, self.latency = told.alerts, told.latency
+            self.file, self.complete = told.file, told.complete
             self.finals = (*self.finals[: told.start], *told.finals)
 
     def _show_error(self, error: Exception) -> None:

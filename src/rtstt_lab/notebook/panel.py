@@ -23,6 +23,7 @@ from rtstt_lab.protocol.lifecycle import Shown
 from rtstt_lab.protocol.messages import Metrics, Received
 from rtstt_lab.recognition.models import LANGUAGES, ModelStore
 from rtstt_lab.texts import preferred_language, text
+from rtstt_lab.transcript import render
 
 _FOLLOW_EVERY_S: Constant = 1.0
 _FORMATS: Constant = ("txt", "json", "srt", "vtt", "csv")
@@ -88,7 +89,7 @@ class LiveDemo(widgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._model.observe(self._settings_changed, "value")
         self._language.observe(self._settings_changed, "value")
         self.capture.observe(self._session_changed, "session_id")
-        self._export.on_click(lambda _: self.capture.background.run(self._export_file()))
+        self._export.on_click(self._export_clicked)
         self.capture.background.run(self._follow())
 
     @property
@@ -104,6 +105,22 @@ class LiveDemo(widgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
     def file(self) -> Path | None:
         """Where the transcript was saved; ``None`` before."""
         return Path(self.capture.file) if self.capture.file else None
+
+    def export(self, kind: str = "json") -> Path:
+        """Writes what is final by now beside the transcript; at any time, also after an error.
+
+        Args:
+            kind: txt, json (words, times, confidence), srt, vtt or csv.
+
+        Returns:
+            The file: of the transcript's name, or of the session's as long as there is none.
+        """
+        saved = self.file or self._output / self.capture.session_id
+        file = saved.with_suffix(f".{kind}")
+        if file != self.file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(render(self.capture.transcript(), kind, self._ui_language), "utf-8")
+        return file
 
     def close(self) -> None:
         """Gives the microphone back; the server settles and saves what was said."""
@@ -152,11 +169,10 @@ class LiveDemo(widgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
             f"<span>{escape(self._text(key))} <b>{figure}</b></span>" for key, figure in figures.items()
         )
 
-    async def _export_file(self) -> None:
-        kind = self._format.value
-        file = self._output / f"{self.capture.session_id}.{kind}"
-        await asyncio.to_thread(file.write_text, await self.capture.transcript(kind), "utf-8")
-        self._exported.value = escape(self._text("exported", file=file))
+    def _export_clicked(self, _button: object) -> None:
+        with self.capture.errors_shown():
+            file = self.export(self._format.value)
+            self._exported.value = escape(self._text("exported", file=file))
 
     # --- parts --------------------------------------------------------------------------------------------
 

@@ -18,7 +18,14 @@ const SILENT_AFTER_S = 3;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const NOTHING = {
-  session_id: null, shown: "connecting", phase: "idle", audio_ms: 0, latency: null, finals: [], partials: new Map(),
+  session_id: null,
+  shown: "connecting",
+  phase: "idle",
+  audio_ms: 0,
+  latency: null,
+  finals: [],
+  partials: new Map(),
+  summary: null,
 };
 
 const now = () => performance.now() / 1000;
@@ -42,7 +49,6 @@ class Capture {
   #soundAt = 0;
   #problem = null;
   #notice = null;
-  #file = "";
   #busy = true;
 
   #actions = {
@@ -120,9 +126,8 @@ class Capture {
     this.#pump();
   }
 
-  #remember({ session_id, finals, latency, audio_ms, file }) {
-    this.#past = { ...NOTHING, session_id, finals, latency, audio_ms, shown: "completed", phase: "completed" };
-    this.#file = file;
+  #remember(told) {
+    this.#past = { ...NOTHING, ...told, shown: "completed", phase: "completed" };
   }
 
   #refused({ key, parameters }) {
@@ -140,7 +145,6 @@ class Capture {
     this.#alerts.clear();
     this.#streams = 0;
     this.#problem = this.#notice = null;
-    this.#file = "";
     const session = (this.#session = new ClientSession(session_id, token));
     this.#transport = new Transport(addresses({ port, path }, location, pageBaseUrl(document)), PROTOCOL, {
       opened: () => this.#pump(session.link_opened(now())),
@@ -191,7 +195,6 @@ class Capture {
       ErrorReceived: ({ message: { code, parameters, message } }) => {
         this.#notice = { key: `errors.${code}`, parameters, message };
       },
-      Completed: ({ summary }) => (this.#file = summary.file),
       AlertRaised: ({ name, value }) => this.#warn(name, true, value),
       AlertCleared: ({ name }) => this.#warn(name, false),
     };
@@ -320,7 +323,7 @@ class Capture {
       partials: [...session.partials.values()],
       notice: this.#problem ?? this.#notice,
       hints: this.#hints(),
-      file: this.#file,
+      file: session.summary?.file,
     };
   }
 
@@ -335,9 +338,11 @@ class Capture {
   }
 
   #reflection() {
-    const { shown, finals, partials, latency } = this.#session;
+    const { shown, finals, partials, latency, audio_ms, summary } = this.#session;
     const partial = [...partials.values()].map(({ text }) => text).join(" ");
-    return { state: shown, partial, finals, latency, file: this.#file, alerts: Object.fromEntries(this.#alerts) };
+    const alerts = Object.fromEntries(this.#alerts);
+    const { file, complete } = summary ?? { file: "", complete: false };
+    return { state: shown, partial, finals, latency, audio_s: audio_ms / 1000, alerts, file, complete };
   }
 }
 
