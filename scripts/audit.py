@@ -1,4 +1,4 @@
-"""Looks up the pinned set in the databases of known vulnerabilities, and says plainly what could not be looked up."""
+"""Looks up the pinned set in the databases of known vulnerabilities, and says what could not be looked up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def verdict(dependencies: list[dict[str, Any]]) -> tuple[int, str]:
     """
     checked = [row for row in dependencies if "skip_reason" not in row]
     lines = [
-        f"{row['name']} {row['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or 'no release'}"
+        f"{row['name']} {row['version']}: {hole['id']}, "
+        f"mended in {', '.join(hole['fix_versions']) or 'no release'}"
         for row in checked
         for hole in row["vulns"]
     ]

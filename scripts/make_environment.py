@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
 HEAD = """\
 # Written by scripts/make_environment.py from pyproject.toml; a test holds the two equal.
-#   conda env create --file environment.yml && conda activate rtstt-lab && jupyter lab notebooks/01_live_demo.ipynb
+#   conda env create --file environment.yml && conda activate rtstt-lab
+#   jupyter lab notebooks/01_live_demo.ipynb
 name: rtstt-lab
 channels:
   - conda-forge
@@ -22,15 +24,14 @@ dependencies:
 """
 
 
-def render(project: dict[str, object]) -> str:
+def render(project: dict[str, Any]) -> str:
     """The whole file.
 
     Args:
         project: the ``[project]`` table of ``pyproject.toml``.
     """
     extras = project["optional-dependencies"]
-    assert isinstance(extras, dict)
-    requirements = sorted([*project["dependencies"], *extras["speech"], *extras["dev"]])  # type: ignore[misc]
+    requirements = sorted([*project["dependencies"], *extras["speech"], *extras["dev"]])
     lines = [f"      - {requirement}" for requirement in requirements]
     return HEAD.format(python=project["requires-python"]) + "\n".join([*lines, "      - --editable .", ""])
 

@@ -1,7 +1,7 @@
 """What the rooms pass to each other: audio formats, words, hypotheses, partial and final results.
 
-Frozen, without behaviour that needs a model, a clock or a socket. Times are seconds on the session's audio clock,
-which counts the samples recorded (pauses excluded) from 0.
+Frozen, without behaviour that needs a model, a clock or a socket. Times are seconds on the session's audio
+clock, which counts the samples recorded (pauses excluded) from 0.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Word:
     """One word as the model wrote it.
 
     Attributes:
-        text: with its leading space where the language has one, so that joining the texts gives the sentence back.
+        text: with its leading space where the language has one: joined, the texts give the sentence back.
         start_s: first sample, on the session's audio clock.
         end_s: last sample.
         probability: the mean probability of its tokens, 0 to 1.

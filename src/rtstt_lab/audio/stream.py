@@ -294,7 +294,7 @@ class _Timeline:
             self._next_s = None
 
     def gap_before(self, block: Block, samples: int) -> float | None:
-        """Silence in seconds before this block, or minus what of it has come out; ``None`` if all of it has."""
+        """Silence in seconds before this block, or minus what has come out of it; ``None`` if all has."""
         if block.start_s is None:
             return 0.0
         end_s, expected_s = block.start_s + block.duration_s, self._next_s

@@ -1,7 +1,7 @@
 """Every text that a person reads, in English and Spanish.
 
-One JSON file a room and language (``texts/en/errors.json``); a key's first part names its file. Placeholders are
-``str.format`` fields. The browser reads the same files, so nothing is written twice.
+One JSON file a room and language (``texts/en/errors.json``); a key's first part names its file. Placeholders
+are ``str.format`` fields. The browser reads the same files, so nothing is written twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def text(key: str, language: str = "en", /, **parameters: object) -> str:
     """The text of ``key`` with its placeholders filled in.
 
     Raises:
-        KeyError: for an unknown key or a placeholder that was not given; a test walks every key of both languages.
+        KeyError: for an unknown key or a placeholder that was not given.
     """
     return catalogue(language)[key].format(**parameters)
 
