@@ -1,4 +1,4 @@
-"""Where long recordings are cut for alignment."""
+"""Times of words: where long recordings are cut, and what pauses do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from rtstt_lab.errors import RecognitionError
-from rtstt_lab.recognition.alignment import MAX_PIECE_S, cut_pieces
+from rtstt_lab.recognition.alignment import MAX_PIECE_S, TextAligner, cut_pieces
+from rtstt_lab.recognition.models import ModelStore
+from rtstt_lab.replay.corpus import Corpus, load_audio, timings_of
 from rtstt_lab.types import SAMPLE_RATE_HZ, Word
 
 
@@ -33,3 +35,17 @@ def test_another_text_is_refused() -> None:
     heard = [Word("other", start, start + 0.8, 0.9) for start in range(50)]
     with pytest.raises(RecognitionError):
         cut_pieces(np.zeros(50 * SAMPLE_RATE_HZ, np.float32), ["something"] * 50, heard)
+
+
+def test_a_long_pause_swallows_no_words() -> None:
+    """Words around five seconds of silence keep their own times."""
+    (recording,) = Corpus.words("en")
+    timings, samples = timings_of(recording)[:6], load_audio(recording)
+    seam = round((timings[3].start_s - 0.2) * SAMPLE_RATE_HZ)
+    last = round((timings[-1].end_s + 0.3) * SAMPLE_RATE_HZ)
+    pause = np.zeros(5 * SAMPLE_RATE_HZ, np.float32)
+    aligner = TextAligner(ModelStore().resolve("base"))
+    parted = np.concatenate((samples[:seam], pause, samples[seam:last]))
+    words = aligner.align_text(parted, " ".join(timing.text for timing in timings), "en")
+    ends_s = [timing.end_s + (5.0 if number >= 3 else 0.0) for number, timing in enumerate(timings)]
+    assert [word.end_s for word in words] == pytest.approx(ends_s, abs=0.05)

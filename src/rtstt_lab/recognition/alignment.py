@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, Literal
 from typing import Final as Constant
 
 import numpy as np
@@ -22,7 +22,7 @@ from rtstt_lab.recognition.models import LocalModel, check_language
 from rtstt_lab.recognition.policy import normalized
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
 
-VERSION: Constant = 1
+VERSION: Constant = 2
 """Of the procedure; kept times of another version are of no use."""
 
 MAX_PIECE_S: Constant = 28.0
@@ -32,6 +32,7 @@ _FRAME_SAMPLES: Constant = SAMPLE_RATE_HZ // 100
 _HOP_SAMPLES: Constant = 160
 _UNSPACED: Constant = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 _PAUSE_S: Constant = 0.15
+_LONG_PAUSE_S: Constant = 0.5
 _AUDIBLE_DB: Constant = 30.0
 _FLOOR_DBFS: Constant = -60.0
 _NEAR_S: Constant = 0.4
@@ -72,6 +73,7 @@ class TextAligner:
         Returns:
             One `Word` for each word of the text (parted by spaces; in languages without them, as the
             tokenizer parts them), without leading spaces, on the clock of the samples.
+            A sign that stands alone is joined to the word before it.
 
         Raises:
             LanguageError: the model doesn't know the language.
@@ -93,8 +95,10 @@ class TextAligner:
 
     def _align(self, samples: Samples, piece: _Piece, language: str) -> list[Word]:
         first, last = (round(t * SAMPLE_RATE_HZ) for t in (piece.start_s, piece.end_s))
+        kept = _without_long_pauses(samples[first:last])
+        spoken = np.concatenate([samples[first + start : first + end] for start, end in kept])
         heard = np.zeros(30 * SAMPLE_RATE_HZ, np.float32)
-        heard[: last - first] = samples[first:last]
+        heard[: len(spoken)] = spoken
         features = self._whisper.feature_extractor(heard)[:, :3000]
         tokenizer = Tokenizer(
             self._whisper.hf_tokenizer,
@@ -107,9 +111,16 @@ class TextAligner:
             tokenizer,
             [tokenizer.encode(joined)],
             self._whisper.encode(features),
-            (last - first) // _HOP_SAMPLES,
+            len(spoken) // _HOP_SAMPLES,
         )
-        return _whole_words(found, piece.start_s, spaced=language not in _UNSPACED)
+        return [
+            replace(
+                word,
+                start_s=piece.start_s + _in_whole(kept, word.start_s, side="right"),
+                end_s=piece.start_s + _in_whole(kept, word.end_s, side="left"),
+            )
+            for word in _whole_words(found, spaced=language not in _UNSPACED)
+        ]
 
     def _pieces(self, samples: Samples, words: Sequence[str], language: str) -> list[_Piece]:
         segments, _ = self._whisper.transcribe(samples, language=language, beam_size=1, word_timestamps=True)
@@ -168,12 +179,39 @@ def _quietest(samples: Samples, start_s: float, end_s: float) -> float:
     return (low + int(smooth.argmin()) + 0.5) / 100
 
 
-def _whole_words(found: Sequence[dict[str, Any]], start_s: float, *, spaced: bool) -> list[Word]:
+def _without_long_pauses(samples: Samples) -> list[tuple[int, int]]:
+    """Spans of samples that leave out the middle of long pauses, in which time warping loses words."""
+    levels = _levels(samples)
+    if not len(levels):
+        return [(0, len(samples))]
+    quiet = levels <= max(float(np.quantile(levels, 0.95)) - _AUDIBLE_DB, _FLOOR_DBFS)
+    margin = round(_PAUSE_S * 100)
+    cuts = [(a + margin, b - margin) for a, b in _runs(quiet) if b - a >= _LONG_PAUSE_S * 100]
+    edges = [0, *(edge * _FRAME_SAMPLES for cut in cuts for edge in cut), len(samples)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _in_whole(kept: Sequence[tuple[int, int]], time_s: float, *, side: Literal["left", "right"]) -> float:
+    """From a time in the kept spans joined to one in the whole; at a seam, its left or its right end."""
+    starts = np.array([start for start, _ in kept])
+    joined = np.cumsum([0, *(end - start for start, end in kept[:-1])])
+    at = round(time_s * SAMPLE_RATE_HZ)
+    index = max(0, int(np.searchsorted(joined, at, side=side)) - 1)
+    return float(starts[index] + at - joined[index]) / SAMPLE_RATE_HZ
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and one past the last index of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
+
+
+def _whole_words(found: Sequence[dict[str, Any]], *, spaced: bool) -> list[Word]:
     """Joins what the tokenizer parts within a word; a sign without letters adds its text and no time."""
     words: list[Word] = []
     for part in found:
         text = str(part["word"])
-        word = Word(text.strip(), start_s + part["start"], start_s + part["end"], float(part["probability"]))
+        word = Word(text.strip(), part["start"], part["end"], float(part["probability"]))
         if not word.text:
             continue
         letters = any(character.isalnum() for character in text)
@@ -214,23 +252,27 @@ def _audible(samples: Samples, words: Sequence[Word]) -> list[Word]:
 def _pause(
     levels: NDArray[np.float64], before: Word | None, after: Word | None
 ) -> tuple[float, float] | None:
-    """The longest pause near the boundary of two words, of which one may be missing."""
+    """Where a word ends and the next one begins, if a pause parts them; one of them may be missing.
+
+    A short pause counts near the boundary only, since words hold closures; a long one lies within no word.
+    """
     low = round((before.start_s + before.end_s) * 50) if before else 0
     high = round(after.end_s * 100) if after else len(levels)
     own = levels[low:high]
     boundary_s = before.end_s if before else after.start_s if after else 0.0
     if not len(own):
         return None
-    quiet = np.concatenate(([False], own <= max(own.max() - _AUDIBLE_DB, _FLOOR_DBFS), [False]))
-    edges = np.flatnonzero(np.diff(quiet.astype(np.int8)))
-    runs = [((low + begin) / 100, (low + end) / 100) for begin, end in edges.reshape(-1, 2)]
-    near = [
-        run
-        for run in runs
-        if run[1] - run[0] >= _PAUSE_S
-        and run[0] <= boundary_s + _NEAR_S
-        and run[1] >= boundary_s - _NEAR_S
-        and (after is None or run[1] < high / 100)
-        and (before is None or run[0] > low / 100)
+    quiet = own <= max(own.max() - _AUDIBLE_DB, _FLOOR_DBFS)
+    pauses = [
+        (start_s, end_s)
+        for start_s, end_s in (((low + a) / 100, (low + b) / 100) for a, b in _runs(quiet))
+        if _parts(end_s - start_s, start_s - boundary_s, boundary_s - end_s)
+        and (after is None or end_s < high / 100)
+        and (before is None or start_s > low / 100)
     ]
-    return max(near, key=lambda run: run[1] - run[0], default=None)
+    return (pauses[0][0], pauses[-1][1]) if pauses else None
+
+
+def _parts(length_s: float, late_s: float, early_s: float) -> bool:
+    """Whether silence of this length parts words, so far behind or before their boundary."""
+    return length_s >= _LONG_PAUSE_S or (length_s >= _PAUSE_S and max(late_s, early_s) <= _NEAR_S)
