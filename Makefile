@@ -51,7 +51,7 @@ format: $(VENV)/.installed-dev ## Put every file into the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.installed-dev ## Write again what is generated from code: schemas, diagram, records
+docs: $(VENV)/.installed-dev ## Write again what is made from code: schemas, diagram, lists
 	$(BIN)/python scripts/make_docs.py
 	$(BIN)/python scripts/make_tables.py
 

@@ -1,7 +1,8 @@
-"""Writes what ``docs/`` says of the protocol from the code; ``--check`` only compares.
+"""Writes what is made from the code; ``--check`` only compares.
 
 The diagram and tables in ``docs/lifecycle.md`` (between its markers), a JSON Schema of each message in
-``docs/schemas/``, and the AsyncAPI description ``docs/asyncapi.json``.
+``docs/schemas/``, the AsyncAPI description ``docs/asyncapi.json``, the list ``docs/requirements.md``, and
+``environment.yml``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+import make_environment
+import make_requirements
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import (
     LINK,
@@ -147,6 +150,8 @@ def documents() -> dict[Path, str]:
     """Every file that is made, with its text."""
     made = {DOCS / "schemas" / name: text for name, text in schema_files().items()}
     made[DOCS / "asyncapi.json"] = _dump(asyncapi())
+    made[make_requirements.DOCUMENT] = make_requirements.render()
+    made[make_environment.FILE] = make_environment.render()
     made[DOCS / "lifecycle.md"] = lifecycle((DOCS / "lifecycle.md").read_text("utf-8"))
     return made
 

@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "environment.yml"
 
 HEAD = """\
 # Written by scripts/make_environment.py from pyproject.toml; a test holds the two equal.
@@ -24,12 +25,9 @@ dependencies:
 """
 
 
-def render(project: dict[str, Any]) -> str:
-    """The whole file.
-
-    Args:
-        project: the ``[project]`` table of ``pyproject.toml``.
-    """
+def render() -> str:
+    """The whole file."""
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     requirements = sorted([*project["dependencies"], *extras["speech"], *extras["dev"]])
     lines = [f"      - {requirement}" for requirement in requirements]
@@ -38,8 +36,7 @@ def render(project: dict[str, Any]) -> str:
 
 def main() -> int:
     """Writes the file; returns 0."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    (ROOT / "environment.yml").write_text(render(project), "utf-8")
+    FILE.write_text(render(), "utf-8")
     return 0
 
 

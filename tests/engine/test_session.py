@@ -94,7 +94,7 @@ def test_flush_settles_and_goes_on() -> None:
     assert world.client.phase is Phase.RECORDING
 
 
-@pytest.mark.requirement("O2", "D2")
+@pytest.mark.requirement("O2", "D2", "O4", "A1")
 def test_a_slow_machine_drops_partials_and_never_audio() -> None:
     """When decodes take longer than their audio, partials come less often, and no word is lost."""
     world = World(decode_s=1.2)
@@ -110,7 +110,7 @@ def test_a_slow_machine_drops_partials_and_never_audio() -> None:
     assert len(world.saved[0].words) == 40
 
 
-@pytest.mark.requirement("O2")
+@pytest.mark.requirement("O2", "A1", "O4")
 def test_the_interval_recovers() -> None:
     """When decodes are quick again, the engine stops being sparing with them."""
     world = World(decode_s=1.2)
@@ -147,7 +147,7 @@ def test_a_full_queue_leaves_audio_with_the_client() -> None:
     assert world.client.ledger.lost == 0
 
 
-@pytest.mark.requirement("E2")
+@pytest.mark.requirement("E2", "R1")
 def test_a_chunk_that_fails_once_is_tried_again() -> None:
     """One failure of a chunk costs nothing."""
     worker = ScriptedWorker()
@@ -261,7 +261,7 @@ def test_a_save_that_fails_keeps_the_text() -> None:
     assert len(world.of(fx.SaveTranscript)) == 1
 
 
-@pytest.mark.requirement("E3")
+@pytest.mark.requirement("E3", "R1")
 def test_the_greatest_length_ends_and_saves() -> None:
     """At its greatest length, announced a minute before, the session is finished and saved."""
     world = World(limits=wire.Limits(max_session_s=120))
@@ -323,6 +323,17 @@ def test_metrics_come_once_a_second() -> None:
     assert (metrics[4].cpu_percent, metrics[4].gpu, metrics[4].ram_available_mb) == (150.0, "a GPU", 4_000.0)
     assert metrics[-1].confidence == pytest.approx(0.8)
     assert metrics[-1].audio_s == 10.0
+
+
+@pytest.mark.requirement("M3")
+def test_metrics_count_what_failed() -> None:
+    """Each failure of a chunk or window counts, also one that was mended by trying again."""
+    world = World()
+    world.worker.flaky = {3}
+    world.start()
+    for _ in range(12):
+        world.speak()
+    assert world.of(ev.MetricsReceived)[-1].message.errors == 1
 
 
 @pytest.mark.requirement("L4")

@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywebrtc
 import pytest
+from traitlets import TraitError
 
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.errors import ServiceError
@@ -111,7 +112,7 @@ def test_access_is_granted_and_nothing_secret_or_said_is_saved(
         assert kept_out not in saved
 
 
-@pytest.mark.requirement("L5")
+@pytest.mark.requirement("L5", "O1")
 def test_finished_session_is_shown_to_a_page_that_was_loaded_again(
     page: Callable[[LocalServer], Page], tmp_path: Path
 ) -> None:
@@ -135,6 +136,19 @@ def test_failures_are_told_to_the_page(page: Callable[[LocalServer], Page], tmp_
     assert "--no-such-option" in capture.error.localized("es")
     says(type="mirror", state="nonsense")
     assert sent.get(timeout=5)["key"] == "notebook_failed"
+
+
+@pytest.mark.requirement("D1")
+def test_the_microphone_is_asked_for_mono_at_16_khz_in_short_chunks(tmp_path: Path) -> None:
+    """What the browser is asked for; chunks shorter than 200 ms or longer than 500 are refused."""
+    capture = MicCapture(LocalServer(output=tmp_path))
+    voice = capture.stream.constraints["audio"]
+    assert (voice["channelCount"], voice["sampleRate"]) == (1, 16_000)
+    assert 200 <= capture.timeslice_ms <= 500
+    for wrong_ms in (199, 501):
+        with pytest.raises(TraitError):
+            capture.timeslice_ms = wrong_ms
+    capture.close()
 
 
 def test_recordings_are_played_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rtstt_lab.notebook.bundle import bundle
 from rtstt_lab.texts import LANGUAGES, catalogue
 
 
-@pytest.mark.requirement("D1", "S3")
+@pytest.mark.requirement("D1", "S3", "O1")
 def test_modules_decide_as_documented(root: Path, static: Path, node: Callable[..., str]) -> None:
     """Addresses, buttons, recording types, problems and checksums come out as the specification says."""
     node(root / "tests/notebook/check_modules.mjs", static)

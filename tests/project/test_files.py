@@ -7,9 +7,9 @@ import string
 import tomllib
 
 import pytest
-from audit import verdict
 from packaging.requirements import Requirement
 
+from audit import verdict
 from rtstt_lab.texts import LANGUAGES, catalogue, preferred_language
 
 
@@ -28,11 +28,18 @@ def test_top_level_is_the_owners(root):
     """Every top-level name that the owner fixed is there."""
     for name in ("notebooks", "src/rtstt_lab", "data", "tests"):
         assert (root / name).is_dir()
-    for name in ("environment.yml", "README.md", "README.es.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"):
+    for name in (
+        "environment.yml",
+        "README.md",
+        "README.es.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+    ):
         assert (root / name).is_file()
 
 
-@pytest.mark.requirement("C1")
+@pytest.mark.requirement("C1", "C2")
 def test_conda_users_get_the_same_set(root, project):
     """environment.yml lists exactly pyproject's requirements and Python."""
     lines = [line.strip() for line in (root / "environment.yml").read_text("utf-8").splitlines()]
@@ -65,20 +72,30 @@ def test_the_owners_packages_are_really_used(root, package):
     assert any(used.search(file.read_text("utf-8")) for file in (root / "src").rglob("*.py"))
 
 
+@pytest.mark.requirement("C1")
+@pytest.mark.parametrize("tool", ["$(BIN)/jupyter lab", "$(BIN)/python -m pytest", "--nbval"])
+def test_the_owners_tools_are_really_run(root, tool):
+    """`make` opens JupyterLab, and tests with pytest and nbval."""
+    assert tool in (root / "Makefile").read_text("utf-8")
+
+
 @pytest.mark.requirement("U1")
 def test_catalogues_say_the_same_in_both_languages():
-    """English and Spanish have the same keys and the same placeholders, and no text is empty or left untranslated."""
+    """English and Spanish have the same keys and placeholders, and no text is empty or untranslated."""
     english, spanish = (catalogue(language) for language in LANGUAGES)
     assert english.keys() == spanish.keys()
 
     def fields(text):
         return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
+    def words(text):
+        return " ".join(literal for literal, *_ in string.Formatter().parse(text)).split()
+
     for key, text in english.items():
         assert text.strip(), key
         assert spanish[key].strip(), key
         assert fields(text) == fields(spanish[key]), key
-    same = [key for key, text in english.items() if text == spanish[key] and len(text.split()) > 3]
+    same = [key for key, text in english.items() if text == spanish[key] and len(words(text)) > 3]
     assert same == []
 
 
@@ -105,8 +122,16 @@ def test_the_locale_chooses_the_language(environment, language):
         ([], 0, "not checked: the vulnerability databases"),
         ([{"name": "a", "skip_reason": "unknown"}], 0, "not checked"),
         ([{"name": "a", "version": "1", "vulns": []}], 0, "1 packages checked, 0 vulnerable"),
-        ([{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}], 1, "CVE-1, mended in 2"),
-        ([{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "?"}], 0, "not checked: b"),
+        (
+            [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}],
+            1,
+            "CVE-1, mended in 2",
+        ),
+        (
+            [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "?"}],
+            0,
+            "not checked: b",
+        ),
     ],
 )
 def test_an_audit_never_calls_clean_what_it_could_not_look_up(rows, code, words):

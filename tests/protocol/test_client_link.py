@@ -139,6 +139,7 @@ def test_a_server_may_ask_for_a_longer_wait():
     assert client.shown is Shown.ERROR
 
 
+@pytest.mark.requirement("R2")
 def test_a_new_attempt_begins_at_connecting():
     """By hand, also when stop was pressed already: Error, Connecting, Finalizing."""
     client = opened()
@@ -156,6 +157,7 @@ def test_a_new_attempt_begins_at_connecting():
         client.reconnect(3.0)
 
 
+@pytest.mark.requirement("R2")
 def test_reconnecting_an_open_link_closes_the_old_socket():
     """By hand on an open link: close, open anew, nothing sent twice by mistake."""
     client = opened()

@@ -22,7 +22,7 @@ from rtstt_lab.transcript import history
 from .talk import frame
 
 
-@pytest.mark.requirement("S2", "L5", "O3")
+@pytest.mark.requirement("S2", "L5", "O3", "R1")
 async def test_a_finished_session_leaves_nothing_behind(tmp_path):
     """Once a session is over audio and model state are gone at once, the rest with the next collection."""
     registry = SessionRegistry(ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"))
