@@ -121,7 +121,7 @@ def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
         began_ms = demo.press_start()
         demo.await_change_of_partials()
         if PICTURE:
-            demo.take_picture(Path(PICTURE), began_ms + 1000 * (clip.silence_s[0] - 2.0))
+            demo.take_picture(Path(PICTURE))
         demo.await_time(began_ms + 1000 * (clip.silence_s[0] + 0.4))
         demo.press("Pause", "Paused")
         demo.press("Resume", "Recording")
@@ -222,10 +222,11 @@ class Demo:
         for command in ("application:toggle-left-area", "statusbar:toggle"):
             self.page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
 
-    def take_picture(self, file: Path, at_ms: float) -> None:
-        """While words appear."""
-        self.await_time(at_ms)
+    def take_picture(self, file: Path) -> None:
+        """While words appear: a line that is settled, and words that may still change."""
         self.card.evaluate("card => card.closest('.jp-Cell').scrollIntoView()")
+        expect(self.finals.first).to_be_visible(timeout=15_000)
+        expect(self.card.locator(".rtstt-tentative").nth(1)).to_be_visible(timeout=15_000)
         self.page.screenshot(path=file)
 
 
