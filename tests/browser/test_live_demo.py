@@ -223,11 +223,14 @@ class Demo:
             self.page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
 
     def take_picture(self, file: Path) -> None:
-        """While words appear: a line that is settled, and words that may still change."""
+        """While words appear: a line that is settled, and one that is settled in part."""
         self.card.evaluate("card => card.closest('.jp-Cell').scrollIntoView()")
         expect(self.finals.first).to_be_visible(timeout=15_000)
-        expect(self.card.locator(".rtstt-tentative").nth(1)).to_be_visible(timeout=15_000)
-        self.page.screenshot(path=file)
+        both = ".rtstt-partial span:not([class]) ~ .rtstt-tentative"
+        expect(self.card.locator(both).first).to_be_visible(timeout=15_000)
+        panel = self.page.locator(".rtstt-panel").bounding_box()
+        below = panel["y"] + panel["height"] + 8
+        self.page.screenshot(path=file, clip={"x": 0, "y": 0, "width": 1180, "height": below})
 
 
 def await_file(folder: Path, timeout_s: float = 60.0) -> str:
