@@ -40,10 +40,10 @@ class CommitPolicy:
 
     agreeing: int = 2
     hold_s: float = 0.5
-    unsure_hold_s: float = 1.2
-    sure_probability: float = 0.5
+    unsure_hold_s: float = 1.5
+    sure_probability: float = 0.7
     shown_probability: float = 0.5
-    shown_hold_s: float = 0.05
+    shown_hold_s: float = 0.0
 
     def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
         """How many leading words of the newest tail can be promised.

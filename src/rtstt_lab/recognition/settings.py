@@ -13,7 +13,8 @@ class RecognizerSettings:
     """The trade between speed, cost and accuracy.
 
     Attributes:
-        interval_s: new audio that makes another decode worth its cost.
+        interval_s: new audio that makes another decode worth its cost,
+        interval_per_window: or this share of the window's length, if that is more: long windows cost more.
         max_window_s: when a window has grown past this it is cut
         keep_s: back to this, or a little more, at the best boundary between words.
         first_commit_s: a window shorter than this promises nothing; too little context misleads the model.
@@ -29,9 +30,10 @@ class RecognizerSettings:
     """
 
     interval_s: float = 0.5
+    interval_per_window: float = 0.08
     max_window_s: float = 8.0
     keep_s: float = 3.0
-    first_commit_s: float = 2.0
+    first_commit_s: float = 2.5
     quiet_s: float = 0.25
     carry_s: float = 3.0
     beam_size: int = 3

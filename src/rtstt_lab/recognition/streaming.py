@@ -236,7 +236,10 @@ class StreamingRecognizer:
             return True
         if self._quiet():
             return self._decoded_s < self._detector.speech_end_s + self._settings.quiet_s
-        return self.heard_s - self._decoded_s >= self._settings.interval_s - 1 / SAMPLE_RATE_HZ
+        wait_s = max(
+            self._settings.interval_s, self._settings.interval_per_window * (self._decoded_s - self._anchor_s)
+        )
+        return self.heard_s - self._decoded_s >= wait_s - 1 / SAMPLE_RATE_HZ
 
     def _quiet(self) -> bool:
         """Whether the open utterance may be about to end."""
@@ -372,14 +375,14 @@ class StreamingRecognizer:
 
     def _detect(self, window: _Window) -> str:
         """The most likely language by all windows so far; settled once there was enough speech."""
+        duration_s = window.end_s - window.start_s
         for code, probability in self._decoder.language_probabilities(window.samples).items():
-            self._language_evidence[code] = self._language_evidence.get(code, 0.0) + math.log(
-                probability + 1e-6
-            )
+            evidence = duration_s * math.log(probability + 1e-6)
+            self._language_evidence[code] = self._language_evidence.get(code, 0.0) + evidence
         best = max(self._language_evidence, key=lambda code: self._language_evidence[code])
-        if window.end_s - window.start_s >= self._settings.language_after_s:
+        if duration_s >= self._settings.language_after_s:
             self._language = best
-            _log.info("language settled: %s after %.1f s", best, window.end_s - window.start_s)
+            _log.info("language settled: %s after %.1f s", best, duration_s)
         return best
 
     def _count(self, window: _Window, decoded: WindowDecode, busy_s: float) -> None:

@@ -66,7 +66,7 @@ class DecoderOptions:
     compute_type: str = "auto"
     threads: int = 1
     workers: int = 2
-    tail_positions: int = 750
+    tail_positions: int = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +223,11 @@ class WhisperDecoder:
             text = self._generate(encoded, language, prompt, beam_size, duration_s)
             decoded, fell_back = text.decoded, False
             if thorough and self._short_windows and self._dubious(text, language):
-                encoded = self._encode(samples, padded=True)
-                text = self._generate(encoded, language, "", beam_size, duration_s)
-                decoded, fell_back = decoded + text.decoded, True
+                padded = self._encode(samples, padded=True)
+                again = self._generate(padded, language, "", beam_size, duration_s)
+                decoded, fell_back = decoded + again.decoded, True
+                if text.looped or again.average_log_probability > text.average_log_probability:
+                    encoded, text = padded, again
             words = [] if text.says_nothing else self._align(text, encoded, language, duration_s)
         except RuntimeError as error:
             raise RecognitionError("recognition_failed", start_s=start_s, reason=error) from error
