@@ -223,11 +223,10 @@ class Demo:
             self.page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
 
     def take_picture(self, file: Path) -> None:
-        """While words appear: a line that is settled, and one that is settled in part."""
+        """While words appear: a line that is settled, and words that may still change."""
         self.card.evaluate("card => card.closest('.jp-Cell').scrollIntoView()")
         expect(self.finals.first).to_be_visible(timeout=15_000)
-        both = ".rtstt-partial span:not([class]) ~ .rtstt-tentative"
-        expect(self.card.locator(both).first).to_be_visible(timeout=15_000)
+        expect(self.card.locator(".rtstt-tentative").nth(3)).to_be_visible(timeout=15_000)
         panel = self.page.locator(".rtstt-panel").bounding_box()
         below = panel["y"] + panel["height"] + 8
         self.page.screenshot(path=file, clip={"x": 0, "y": 0, "width": 1180, "height": below})
