@@ -26,6 +26,7 @@ from faster_whisper.transcribe import merge_punctuations
 from numpy.typing import NDArray
 
 from rtstt_lab.errors import ModelNotFoundError, RecognitionError
+from rtstt_lab.recognition.features import LogMel
 from rtstt_lab.recognition.models import LocalModel, check_language
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Samples, Word
 
@@ -114,6 +115,7 @@ class WhisperDecoder:
         self._whisper = whisper
         self._model = whisper.model
         self._options = options
+        self._log_mel = LogMel(whisper.feature_extractor)
         self._short_windows = self._model.device == "cpu"
         self._tokenizer = lru_cache(maxsize=None)(self._make_tokenizer)
 
@@ -297,8 +299,7 @@ class WhisperDecoder:
         return np.array(self._run_encoder(self._features(zeros, _ENCODER_FRAMES)))
 
     def _features(self, samples: Samples, frames: int) -> NDArray[np.float32]:
-        features: NDArray[np.float32] = self._whisper.feature_extractor(samples)
-        return features[:, :frames]
+        return self._log_mel(samples)[:, :frames]
 
     def _run_encoder(self, features: NDArray[np.float32]) -> Any:
         return self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None])))
