@@ -41,7 +41,7 @@ class CommitPolicy:
     agreeing: int = 2
     hold_s: float = 0.5
     unsure_hold_s: float = 1.5
-    sure_probability: float = 0.7
+    sure_probability: float = 0.5
     shown_probability: float = 0.5
     shown_hold_s: float = 0.0
 

@@ -60,7 +60,7 @@ class RecognizerSettings:
                 max_window_s=12.0,
                 keep_s=5.0,
                 beam_size=5,
-                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=1.6),
+                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=2.0),
             ),
         }[name]
 
