@@ -198,3 +198,13 @@ def test_marks_move_forward_only_and_are_told_without_a_chunk():
     assert (ack.seq, ack.committed_seq, ack.resume_seq) == (None, 2, 1)
     server.session.commit(1, 99)
     assert (server.session.committed_seq, server.session.resume_seq) == (2, 3)
+
+
+@pytest.mark.requirement("O3", "S4")
+@pytest.mark.parametrize(("mime", "least_ms"), [("audio/pcm;rate=16000", 31_250), ("audio/webm", 2_604)])
+def test_a_chunk_counts_for_no_less_than_its_bytes_must_hold(mime, least_ms):
+    """Whoever understates durations fills the credit all the same, and no memory."""
+    server = talk()
+    server.chunk(0, payload=bytes(1_000_000), mime=mime, duration_ms=0)
+    assert server.session.audio_ms == least_ms
+    assert server.session.credit_ms == 120_000 - least_ms

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from rtstt_lab.errors import (
     AudioFormatError,
     ChunkTooLargeError,
@@ -18,12 +20,15 @@ from rtstt_lab.protocol.events import ChunkAccepted, HoleDeclared, LossReason
 from rtstt_lab.protocol.messages import MAX_DURATION_MS, AudioHeader, Limits, Received, check_payload
 from rtstt_lab.protocol.timing import TokenBucket
 from rtstt_lab.protocol.windows import ReceiveWindow
-from rtstt_lab.types import AudioFormat
+from rtstt_lab.types import SAMPLE_RATE_HZ, AudioFormat
 
 _MAX_AHEAD: Final = 256
 _MAX_AHEAD_BYTES: Final = 16 * 2**20
 _OVERDRAFT_MS: Final = 5_000
 """Chunks on their way while the credit shrank are taken up to here."""
+_PCM_BYTES_PER_MS: Final = 2 * SAMPLE_RATE_HZ // 1000
+_MOST_BYTES_PER_MS: Final = 384
+"""Stereo at 48 kHz in 32-bit samples: no recorder gives more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +143,10 @@ class Intake:
         arrival = self._window.pop()
         if arrival is None:
             return None
-        header = arrival.header
+        stream_format = self._format_of(arrival.header)
+        header = _truthful(arrival.header, stream_format, len(arrival.payload))
         self.audio_ms += header.duration_ms
         self._previous = header
-        stream_format = self._format_of(header)
         if arrival.hole or stream_format is None:
             self._rejected += 1
             self._lost += 1
@@ -201,3 +206,10 @@ class Intake:
             self._gap_from = None
         elif self._gap_from is None or self._gap_from[0] != gap[0]:
             self._gap_from = (gap[0], now)
+
+
+def _truthful(header: AudioHeader, stream_format: AudioFormat | None, size: int) -> AudioHeader:
+    """The header, its duration no less than its bytes must hold: credit and length are counted in it."""
+    pcm = stream_format is not None and stream_format.container == "pcm"
+    least_ms = size // (_PCM_BYTES_PER_MS if pcm else _MOST_BYTES_PER_MS)
+    return header if header.duration_ms >= least_ms else msgspec.structs.replace(header, duration_ms=least_ms)
