@@ -93,14 +93,15 @@ def measure(plan: Plan, store: ModelStore, progress: Progress) -> dict[str, Any]
         "reference_times": {
             "aligner": times.name,
             "bias_s": {
-                language: {name: _rounded(asdict(bias)) for name, bias in times.bias(language).items()}
+                language: {name: asdict(bias) for name, bias in times.bias(language).items()}
                 for language in HEADLINE_LANGUAGES
             },
         },
         "failures": failures,
-        "clips": [_clip_rows(trio) for trio in zip(*clips.values(), strict=True)],
+        "clips": [_clip_row(pair, references) for pair in zip(*clips.values(), strict=True)],
         "path": plan.path,
         "slowdown": plan.slowdown,
+        "settings": asdict(plan.settings),
         "signature": asdict(_signature(plan, times.name)),
     }
 
@@ -186,7 +187,7 @@ def _ratios(clips: Mapping[str, Sequence[Clip]], languages: Sequence[str]) -> di
     }
 
 
-def _clip_rows(clips: Sequence[Clip]) -> dict[str, Any]:
+def _clip_row(clips: Sequence[Clip], references: figures.References) -> dict[str, Any]:
     recording = clips[0].recording
     return {
         "id": recording.id,
@@ -195,24 +196,7 @@ def _clip_rows(clips: Sequence[Clip]) -> dict[str, Any]:
         "kind": kind_of(recording),
         "duration_s": recording.duration_s,
         "reference": recording.reference,
-        **{
-            name: _rounded(
-                {
-                    "text": clip.text,
-                    "edits": clip.errors.edits,
-                    "words": clip.errors.reference,
-                    "cpu_s": clip.cpu_s,
-                }
-            )
-            for name, clip in zip(SYSTEMS, clips, strict=True)
-        },
-    }
-
-
-def _rounded(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: (None if value != value else round(value, 4)) if isinstance(value, float) else value  # noqa: PLR0124 (NaN)
-        for name, value in record.items()
+        **{name: figures.clip_figures(clip, references) for name, clip in zip(SYSTEMS, clips, strict=True)},
     }
 
 

@@ -111,6 +111,21 @@ def speech_figures(clips: Sequence[Clip], references: References) -> dict[str, A
     }
 
 
+def clip_figures(clip: Clip, references: References) -> dict[str, Any]:
+    """What stands behind one recording's part in the figures, as JSON."""
+    aligned = clip.recording.id in references
+    latency = _latencies([clip], references, "emitted")["latency_s"] if aligned else pd.Series(dtype=float)
+    return {
+        "text": clip.text,
+        "edits": clip.errors.edits,
+        "words": clip.errors.reference,
+        "cpu_s": _number(clip.cpu_s),
+        "final_latency_mean_s": _number(latency.mean()),
+        "end_latency_s": _number(_end_latency_s(clip, references)) if aligned else None,
+        "worst_gap_s": _number(_worst_gap_s(clip, references)) if aligned else None,
+    }
+
+
 def nonspeech_figures(clips: Sequence[Clip]) -> dict[str, Any]:
     """What was invented where nothing is said, as JSON."""
     words = sum(len(clip.tables["words"]) for clip in clips)

@@ -128,7 +128,9 @@ def _joined(recording: Recording) -> Samples:
 
 def _bias(errors_s: Sequence[float]) -> Bias:
     errors = np.asarray(errors_s)
-    return Bias(float(errors.mean()), float(np.quantile(np.abs(errors), 0.95)), len(errors))
+    return Bias(
+        round(float(errors.mean()), 4), round(float(np.quantile(np.abs(errors), 0.95)), 4), len(errors)
+    )
 
 
 def _read(path: Path) -> tuple[Word, ...] | None:
