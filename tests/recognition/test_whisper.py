@@ -9,15 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtstt_lab.errors import LanguageError, ModelNotFoundError
+from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
 from rtstt_lab.recognition.models import LocalModel
 from rtstt_lab.recognition.policy import normalized
-from rtstt_lab.recognition.whisper import (
-    DecoderOptions,
-    WhisperDecoder,
-    compression_ratio,
-    token_bound,
-    without_loop,
-)
+from rtstt_lab.recognition.whisper import DecoderOptions, WhisperDecoder
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, text_of
 
 

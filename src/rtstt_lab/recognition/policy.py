@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Final as Constant
 
-from rtstt_lab.types import Word
+from rtstt_lab.types import Hypothesis, Word
 
 _SENTENCE_ENDS: Constant = (".", "?", "!", "。", "？", "！", "…")
 _SKIP: Constant = (
@@ -126,6 +126,18 @@ def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
         if cost <= best_cost:
             best, best_cost = index + 1, cost
     return best
+
+
+def following(committed: Sequence[Word], hypothesis: Hypothesis) -> tuple[Word, ...]:
+    """The words after the committed ones; their times never run back behind those."""
+    earliest_s = committed[-1].end_s if committed else hypothesis.start_s
+    words = []
+    for word in hypothesis.words[continuation(committed, hypothesis.words) :]:
+        start_s = min(max(word.start_s, earliest_s), hypothesis.end_s)
+        end_s = min(max(word.end_s, start_s), hypothesis.end_s)
+        words.append(replace(word, start_s=start_s, end_s=end_s))
+        earliest_s = start_s
+    return tuple(words)
 
 
 def _pair_cost(expected: Word, word: Word) -> float:

@@ -14,14 +14,14 @@ import math
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final as Constant
 from typing import TypeAlias
 
 from rtstt_lab.recognition.buffer import AudioBuffer
 from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEvent, SpeechStarted
 from rtstt_lab.recognition.models import check_language
-from rtstt_lab.recognition.policy import continuation, cut, sentence_end
+from rtstt_lab.recognition.policy import cut, following, sentence_end
 from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Samples, Word
@@ -266,7 +266,7 @@ class StreamingRecognizer:
         )
         self._count(window, decoded, time.perf_counter() - began)
         hypothesis = decoded.hypothesis
-        tail = _following(self._window_words, hypothesis)
+        tail = following(self._window_words, hypothesis)
         results = (
             self._close(tail, hypothesis)
             if window.closing
@@ -398,15 +398,3 @@ class StreamingRecognizer:
             speech_s=s.speech_s + window.end_s - max(window.start_s, self._decoded_s),
             busy_s=s.busy_s + busy_s,
         )
-
-
-def _following(committed: list[Word], hypothesis: Hypothesis) -> tuple[Word, ...]:
-    """The words after the committed ones; their times never run back behind those."""
-    earliest_s = committed[-1].end_s if committed else hypothesis.start_s
-    words = []
-    for word in hypothesis.words[continuation(committed, hypothesis.words) :]:
-        start_s = min(max(word.start_s, earliest_s), hypothesis.end_s)
-        end_s = min(max(word.end_s, start_s), hypothesis.end_s)
-        words.append(replace(word, start_s=start_s, end_s=end_s))
-        earliest_s = start_s
-    return tuple(words)

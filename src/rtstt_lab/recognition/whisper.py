@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 
 from rtstt_lab.errors import ModelNotFoundError, RecognitionError
 from rtstt_lab.recognition.features import LogMel
+from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
 from rtstt_lab.recognition.models import LocalModel, check_language
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Samples, Word
 
@@ -42,7 +41,6 @@ _POSITIONS_PER_S: Constant = 50
 _MAX_PROMPT_TOKENS: Constant = 223  # half of the decoder's context, less the start-of-previous token
 _PREPENDED: Constant = "\"'“¿([{-"
 _APPENDED: Constant = "\"'.。,，!！?？:：”)]}、"
-_LONGEST_LOOP: Constant = 24
 _UNSURE_LOG_PROBABILITY: Constant = -1.0
 _NO_SPEECH_PROBABILITY: Constant = 0.6
 _LOOPING_COMPRESSION: Constant = 2.4
@@ -361,34 +359,6 @@ class WhisperDecoder:
         (words,) = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)
         merge_punctuations(words, _PREPENDED, _APPENDED)
         return [word for word in words if word["word"].strip()]
-
-
-def token_bound(duration_s: float, language: str) -> int:  # noqa: ARG001 - measured per language
-    """The most tokens that speech of this length is given."""
-    return int(9 * duration_s) + 10
-
-
-def without_loop(tokens: Sequence[int]) -> list[int]:
-    """Cuts a text off where it starts to go round: after the first occurrence of what is then repeated.
-
-    A loop is a run of n tokens that follows itself at least three times and over at least eight tokens, for
-    any n up to 24; so "no, no, no" is speech, and a sentence said four times over is not.
-    """
-    for start in range(len(tokens)):
-        for length in range(1, min(_LONGEST_LOOP, (len(tokens) - start) // 3) + 1):
-            pattern = tokens[start : start + length]
-            times = 1
-            while tokens[start + times * length : start + (times + 1) * length] == pattern:
-                times += 1
-            if times >= 3 and times * length >= 8:
-                return list(tokens[: start + length])
-    return list(tokens)
-
-
-def compression_ratio(text: str) -> float:
-    """Bytes of the text ÷ bytes of its zlib compression, as Whisper computes it; 0 for no text."""
-    raw = text.encode()
-    return len(raw) / len(zlib.compress(raw)) if raw else 0.0
 
 
 def _placement(options: DecoderOptions) -> tuple[str, str]:
