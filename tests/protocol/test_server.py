@@ -73,6 +73,21 @@ def test_a_stop_whose_audio_never_comes_is_applied_in_the_end():
     assert server.given_out() == [0]
 
 
+@pytest.mark.requirement("S4")
+def test_buttons_pressed_without_end_fill_no_log():
+    """Some at once and two a second are taken, the rest passed over; sent again later they count."""
+    server = talk()
+    for n in range(2, 2_001):
+        server.say(wire.ClientControl("pause" if n % 2 == 0 else "resume", n, 0))
+    taken = server.session.controls_applied
+    assert server.session.last_event == taken == 64
+    server.now += 1.0
+    for n in (taken + 1, taken + 2, taken + 3):
+        server.say(wire.ClientControl("flush", n, 0))
+    assert server.session.controls_applied == taken + 2
+    assert server.codes() == []
+
+
 def test_buttons_far_ahead_are_not_kept():
     """Only the next 64 numbers are remembered."""
     server = talk()

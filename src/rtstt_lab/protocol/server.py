@@ -213,7 +213,7 @@ class ServerSession(ServerVoice):
                 fields = {name: getattr(message, name) for name in wire.AudioHeader.__struct_fields__}
                 self._receive_audio(wire.AudioHeader(**fields), message.data)
             case wire.ClientControl():
-                self._controls.add(message)
+                self._controls.add(message, self._links.now)
                 self._audio_at = self._links.now
                 self._ack_due |= message.n <= self._controls.applied
                 self._settle()

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from rtstt_lab.protocol.messages import ClientControl, Message, encode
+from rtstt_lab.protocol.timing import TokenBucket
 
 _MAX_FRESH: Final = 4
 
@@ -91,18 +92,26 @@ class Controls:
     """Buttons, each applied once, in the order of their numbers, when the audio before them has come.
 
     Args:
-        max_pending: how many may wait.
+        max_pending: how many may wait, or come at once.
+        per_s: how many may come in the long run: each is answered with an event that is kept.
     """
 
-    def __init__(self, max_pending: int = 64) -> None:
+    def __init__(self, max_pending: int = 64, per_s: float = 2.0) -> None:
         self.applied = 0
         self._pending: dict[int, ClientControl] = {}
         self._max_pending = max_pending
+        self._per_s = per_s
+        self._pace: TokenBucket | None = None
 
-    def add(self, control: ClientControl) -> None:
-        """Keeps a button that is new; repeats, and those too far ahead, are passed over."""
-        if self.applied < control.n <= self.applied + self._max_pending:
-            self._pending.setdefault(control.n, control)
+    def add(self, control: ClientControl, now: float) -> None:
+        """Keeps a button that is new; repeats, and those too far ahead or too many, are passed over.
+
+        The client sends again what is not applied.
+        """
+        self._pace = self._pace or TokenBucket(self._per_s, self._max_pending, now)
+        in_reach = self.applied < control.n <= self.applied + self._max_pending
+        if in_reach and control.n not in self._pending and self._pace.take(now):
+            self._pending[control.n] = control
 
     def pop(self, next_seq: int | None) -> ClientControl | None:
         """The next button, if the chunks before it have come (or in any case, without ``next_seq``)."""
