@@ -22,7 +22,7 @@ from rtstt_lab.recognition.models import LocalModel, check_language
 from rtstt_lab.recognition.policy import normalized
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
 
-VERSION: Constant = 2
+VERSION: Constant = 3
 """Of the procedure; kept times of another version are of no use."""
 
 MAX_PIECE_S: Constant = 28.0
@@ -256,7 +256,7 @@ def _pause(
 
     A short pause counts near the boundary only, since words hold closures; a long one lies within no word.
     """
-    low = round((before.start_s + before.end_s) * 50) if before else 0
+    low = round(before.start_s * 100) if before else 0
     high = round(after.end_s * 100) if after else len(levels)
     own = levels[low:high]
     boundary_s = before.end_s if before else after.start_s if after else 0.0
