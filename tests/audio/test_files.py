@@ -141,3 +141,24 @@ def test_any_bytes_give_samples_or_an_audio_error(
     path.write_bytes(content)
     with suppress(AudioError):
         assert len(read_samples(path)) > 0
+
+
+def test_a_torn_file_says_how_far_it_can_be_read(tmp_path: Path) -> None:
+    """Half a FLAC is refused, and not as if there were nothing in it."""
+    soundfile.write(tmp_path / "whole.flac", tone(16_000, 4.0), 16_000)
+    data = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "half.flac").write_bytes(data[: len(data) // 2])
+    with pytest.raises(AudioFormatError) as caught:
+        read_samples(tmp_path / "half.flac")
+    assert caught.value.key == "audio_file_torn"
+    assert 0 < caught.value.parameters["seconds"] < 4
+    assert "half.flac" in caught.value.localized("es")
+
+
+def test_samples_that_are_no_numbers_are_silent(tmp_path: Path) -> None:
+    """Some programs write NaN and infinity into float files; what is around them stays."""
+    samples = tone(16_000, 1.0)
+    samples[4_000:4_010] = np.nan, *[np.inf] * 4, *[-np.inf] * 5
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    expected = np.where(np.isfinite(samples), samples, 0.0)
+    np.testing.assert_array_equal(read_samples(tmp_path / "a.wav"), expected)

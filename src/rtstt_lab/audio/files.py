@@ -18,7 +18,7 @@ def read_samples(path: Path) -> Samples:
         path: wav, flac, mp3, ogg, webm, m4a or anything else with an audio stream in it.
 
     Returns:
-        Shape ``(n,)``, float32, 16 kHz mono, nominally in [-1, 1].
+        Shape ``(n,)``, float32, 16 kHz mono, nominally in [-1, 1]; values that are no numbers are 0.
 
     Raises:
         AudioFormatError: nothing there, or no audio that can be decoded to its end.
@@ -36,6 +36,7 @@ def read_samples(path: Path) -> Samples:
     samples = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
     if samples.size == 0:
         raise AudioEmptyError("audio_empty", path=str(path))
+    samples[~np.isfinite(samples)] = 0.0
     return samples
 
 
@@ -44,7 +45,17 @@ def _decode(path: Path) -> list[Samples]:
     with av.open(str(path)) as container:
         if not container.streams.audio:
             raise ValueError("no audio stream")
-        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+        frames: list[av.AudioFrame] = []
+        try:
+            for frame in container.decode(audio=0):
+                frames += resampler.resample(frame)
+        except av.FFmpegError as error:
+            if not frames:
+                raise
+            seconds = sum(frame.samples for frame in frames) / SAMPLE_RATE_HZ
+            raise AudioFormatError(
+                "audio_file_torn", path=str(path), seconds=seconds, reason=error.strerror
+            ) from error
         frames += resampler.resample(None)
     # FFmpeg's own mixing of float samples sums the channels by power, which can leave [-1, 1].
     return [frame.to_ndarray().mean(axis=0, dtype=np.float32) for frame in frames]
