@@ -22,6 +22,8 @@ _GAP_S: Final = {"webm": 0.05, "ogg": 0.01, "mp4": 0.01}
 _ANEW_S: Final = 0.5
 """A step back as large as this is a recording that begins anew; a smaller one is audio that came twice."""
 _CAPTURE_SLACK_S: Final = 1.0
+_LONGEST_GAP_S: Final = 600.0
+"""More silence at once would cost its memory, and no recorder sleeps for so long and goes on."""
 _PATIENCE_CHUNKS: Final = 3
 _MAX_HEADER_BYTES: Final = 1 << 20
 _HOPELESS_BYTES: Final = 1 << 18
@@ -306,7 +308,7 @@ class _Timeline:
         begins_anew = expected_s is None or step_s < -_ANEW_S
         if not begins_anew and step_s <= self._least_gap_s:
             return step_s if step_s < -self._least_gap_s else 0.0
-        gap_s = self.owed_s if begins_anew else min(step_s, self._longest_s(samples))
+        gap_s = self.owed_s if begins_anew else min(step_s, self._longest_s(samples), _LONGEST_GAP_S)
         self.owed_s = 0.0
         return gap_s
 
