@@ -16,7 +16,13 @@ from rtstt_lab.client.local import LocalServer
 from rtstt_lab.client.result import SessionResult
 from rtstt_lab.client.sources import AudioChunk, as_taken, pcm_chunks, real_time
 from rtstt_lab.client.streaming import AHEAD_S, StreamingClient
-from rtstt_lab.errors import AuthenticationError, ConnectionFailedError, LanguageError, ModelNotFoundError
+from rtstt_lab.errors import (
+    AuthenticationError,
+    ConnectionFailedError,
+    LanguageError,
+    ModelNotFoundError,
+    UsageError,
+)
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, FinalReceived, StateChanged
 from rtstt_lab.protocol.lifecycle import Shown
@@ -227,6 +233,19 @@ async def test_a_source_that_fails_does_so_in_the_open(server: LocalServer, clip
         await client(server).run(failing())
 
 
+async def test_an_observer_that_fails_does_so_in_the_open(server: LocalServer, clip: Samples) -> None:
+    """A pipe that an observer writes to is closed: that is raised, and not taken for a lost link."""
+    states = States()
+
+    def writing(now: float, event: ClientEvent) -> None:
+        if isinstance(event, FinalReceived):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await client(server, observers=[states, writing]).run(as_taken(pcm_chunks(clip)))
+    assert Shown.RECONNECTING not in states.shown
+
+
 @pytest.mark.parametrize(
     ("wishes", "kind"),
     [
@@ -234,6 +253,8 @@ async def test_a_source_that_fails_does_so_in_the_open(server: LocalServer, clip
         ({"language": "xx"}, LanguageError),
         ({"model": "nonsense"}, ModelNotFoundError),
         ({"url": "http://127.0.0.1:1"}, ConnectionFailedError),
+        ({"url": "http://127.0.0.1:99999"}, UsageError),
+        ({"url": "http://[::1"}, UsageError),
     ],
 )
 async def test_a_session_that_cannot_be_made_is_refused(

@@ -30,6 +30,14 @@ def is_this_machine(url: str) -> bool:
         return False
 
 
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, or a port beyond 65535
+        return False
+
+
 def websocket_url(url: str, path: str) -> str:
     """The WebSocket's address below a server's: ``https://host/prefix`` → ``wss://host/prefix/path``.
 
@@ -55,8 +63,7 @@ class SessionApi:
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_http(url):
             raise UsageError("server_url", url=url[:200])
         self.url = url.rstrip("/")
         self._http = httpx.AsyncClient(

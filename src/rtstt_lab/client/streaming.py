@@ -22,7 +22,7 @@ from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase
 from rtstt_lab.protocol.messages import CreatedSession, ServerError
 
 Observer: TypeAlias = Callable[[float, ClientEvent], None]
-"""Told (seconds of the client's clock, event), on the event loop; must not block."""
+"""Told (seconds of the client's clock, event), on the event loop; must not block; its errors end `run`."""
 
 AHEAD_S: Final = 20.0
 """So much audio may wait at the client when a recording is sent as fast as it is taken."""
@@ -231,7 +231,10 @@ class StreamingClient:
             case ErrorReceived(message):
                 self._trouble = message
         for observer in self._observers:
-            observer(now, event)
+            try:
+                observer(now, event)
+            except Exception as error:  # noqa: BLE001 - raised by `run`; here it would pass for the link's
+                self._fault = self._fault or error
 
     def _open(self) -> None:
         link = SocketLink(
