@@ -3,6 +3,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import ctranslate2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -95,9 +96,13 @@ def test_the_signature_names_device_and_type(tiny: WhisperDecoder) -> None:
     assert tiny.model.name == "tiny.en"
 
 
-@pytest.mark.parametrize(("device", "compute_type"), [("cpu", "float17"), ("abacus", "int8")])
+@pytest.mark.parametrize(
+    ("device", "compute_type"), [("cpu", "float17"), ("abacus", "int8"), ("cuda", "auto")]
+)
 def test_what_cannot_be_loaded_says_what_to_try(tiny: WhisperDecoder, device: str, compute_type: str) -> None:
-    """A device or a type that does not exist ends in an error that names a way that works."""
+    """A device or a type that does not exist here ends in an error that names a way that works."""
+    if device == "cuda" and ctranslate2.get_cuda_device_count():
+        pytest.skip("this machine has a GPU")
     with pytest.raises(ModelNotFoundError, match="--device cpu --compute-type int8"):
         WhisperDecoder.load(tiny.model, DecoderOptions(device=device, compute_type=compute_type))
 

@@ -362,12 +362,12 @@ class WhisperDecoder:
 
 
 def _placement(options: DecoderOptions) -> tuple[str, str]:
-    device = options.device
+    device, gpus = options.device, ctranslate2.get_cuda_device_count()
     if device == "auto":
-        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        device = "cuda" if gpus else "cpu"
     compute_type = options.compute_type
     if compute_type == "auto":
         compute_type = "int8"
-        if device == "cuda" and "float16" in ctranslate2.get_supported_compute_types("cuda"):
+        if device == "cuda" and gpus and "float16" in ctranslate2.get_supported_compute_types("cuda"):
             compute_type = "float16"
     return device, compute_type
