@@ -48,6 +48,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
         (["transcribe", "tone.wav", "--server", "http://127.0.0.1:1"], 1, "No se puede conectar"),
         (["transcribe", "tone.wav", "--server", "ftp://example.org"], 2, "no es la dirección de un servidor"),
         (["transcribe", "tone.wav", "--server", "http://127.0.0.1:1", "--device", "cpu"], 2, "--device"),
+        (["transcribe", "tone.wav", "--server", "http://127.0.0.1:99999"], 2, "no es la dirección"),
         (["transcribe"], 2, "Falta FILE"),
         (["transcribe", "tone.wav", "--format", "doc"], 2, "txt, json, srt, vtt, csv"),
         (["transcribe", "--wrong"], 2, "No existe la opción «--wrong»"),
@@ -99,6 +100,17 @@ def test_models_are_listed(invoke: Invoke) -> None:
     assert "tiny.en" in done.stdout
     assert "large-v3" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("redirected", [">&-", "2>&-"])
+def test_closed_outputs_are_no_failure(tmp_path: Path, environment: dict[str, str], redirected: str) -> None:
+    """A command that is started without stdout or stderr does its work all the same."""
+    script = f"{sys.executable} -m rtstt_lab models {redirected}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == b""
 
 
 def test_a_closed_pipe_is_no_failure(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -147,7 +147,8 @@ class LazyGroup(_Localized, click.Group):
         """Runs the command line and ends the process with the right code."""
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed before the start
+                sys.stdout.flush()
         except RtsttError as error:
             report_error(error)
             code = error.exit_code
