@@ -110,6 +110,28 @@ def test_a_wrong_token_is_refused(rtstt: Run, sentence: Path, server: LocalServe
     assert refused.stdout == ""
 
 
+@pytest.mark.requirement("D3")
+def test_a_reader_that_goes_away_costs_no_transcript(
+    environment: dict[str, str], sentence: Path, server: LocalServer, tmp_path: Path
+) -> None:
+    """What was recognised is in the named folder before it is printed where nobody reads."""
+    command = [sys.executable, "-m", "rtstt_lab", "transcribe", str(sentence), "--fast", "--json"]
+    process = subprocess.Popen(
+        [*command, "--server", server.url, "--output", "out"],
+        cwd=tmp_path,
+        env=environment | {"RTSTT_TOKEN": server.token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    (saved,) = (tmp_path / "out").iterdir()
+    assert "Welcome to the laboratory" in saved.read_text("utf-8")
+    assert "Traceback" not in said
+
+
 def test_ctrl_c_while_the_model_loads_leaves_nothing_behind(
     environment: dict[str, str], sentence: Path, tmp_path: Path
 ) -> None:

@@ -151,13 +151,14 @@ async def _stream(
                 transcription = await transcriber.run()
             except RtsttError as error:
                 return error
-    _print(transcription, wishes)
     try:
         saved = _saved(transcription, wishes)
     except RtsttError as error:
+        _print(transcription, wishes)
         return error
     if saved:
         notes.print(say("cli.saved", file=saved), markup=False, highlight=False, soft_wrap=True)
+    _print(transcription, wishes)
     return transcription.result.error
 
 
