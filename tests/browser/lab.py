@@ -109,13 +109,13 @@ class Browser:
 
 
 @contextmanager
-def browser(microphone: Path, language: str = "en-GB") -> Iterator[Browser]:
-    """A fresh page of headless Chromium that hears ``microphone`` (a WAV file, once)."""
+def browser(microphone: Path | None = None, language: str = "en-GB") -> Iterator[Browser]:
+    """A fresh page of headless Chromium whose microphone, if it has one, hears a WAV file once."""
     arguments = [
         "--no-sandbox",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={microphone}%noloop",
+        *([f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []),
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-domain-reliability",

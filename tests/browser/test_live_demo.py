@@ -94,17 +94,24 @@ def clip(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clip:
 
 @pytest.fixture(scope="module")
 def spanish(root: Path, lab: Lab) -> str:
-    """A notebook that plays the first sentences of the Spanish sample into the demo."""
-    samples, rate = soundfile.read(root / "data/samples/es_laboratory.flac", frames=11 * 16_000)
-    soundfile.write(lab.folder / "habla.wav", samples, rate, subtype="PCM_16")
+    """A notebook that plays the first sentences of the Spanish sample, a long pause among them, into the demo."""
+    return notebook_that_plays(lab, root / "data/samples/es_laboratory.flac", 30.0, "base", "es")
+
+
+def notebook_that_plays(lab: Lab, flac: Path, length_s: float, model: str, language: str) -> str:
+    """Writes the beginning of a recording and a notebook whose only cell plays it into the demo."""
+    name = f"{flac.stem}-{length_s:.0f}"
+    samples, rate = soundfile.read(flac, frames=round(length_s * 16_000))
+    soundfile.write(lab.folder / f"{name}.wav", samples, rate, subtype="PCM_16")
     cell = nbformat.v4.new_code_cell(
-        """from ipywebrtc import AudioStream
+        f"""from ipywebrtc import AudioStream
 from rtstt_lab.notebook import LiveDemo
-LiveDemo("base", "es", "es", output="output-es", stream=AudioStream.from_file("habla.wav"))"""
+stream = AudioStream.from_file("{name}.wav")
+LiveDemo("{model}", "{language}", "es", output="output-{name}", stream=stream)"""
     )
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), lab.folder / "es.ipynb")
-    return "es.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), lab.folder / f"{name}.ipynb")
+    return f"{name}.ipynb"
 
 
 @pytest.mark.requirement("C1", "C3", "D1", "D3", "L1", "L2", "L3", "L5", "L6", "M1", "U1")
@@ -145,14 +152,14 @@ def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
 @pytest.mark.requirement("C3", "L1", "L5", "O1", "U1", "U2")
 def test_spanish_recording_survives_a_reload_and_the_end_of_its_kernel(lab: Lab, spanish: str) -> None:
     """A file takes the microphone's way; a reloaded page goes on; a dying kernel saves what was said."""
-    with browser(lab.folder / "habla.wav") as found:
+    with browser() as found:
         page = found.page
         open_notebook(page, lab.address, spanish)
         assert run_all_cells(page)
         demo = Demo(page)
         demo.await_state("Conectado", timeout_s=60)
         demo.press("Empezar", "Grabando")
-        expect(demo.finals.first).to_be_visible(timeout=30_000)
+        expect(demo.finals.first).to_be_visible(timeout=60_000)
         said = demo.transcript()
         page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
@@ -161,8 +168,23 @@ def test_spanish_recording_survives_a_reload_and_the_end_of_its_kernel(lab: Lab,
         assert demo.transcript().startswith(said)
         demo.press("Reanudar", "Grabando")
         end_kernel(page)
-        written = await_file(lab.folder / "output-es")
+        written = await_file(lab.folder / f"output-{Path(spanish).stem}")
         assert normalizer("es")(said) in normalizer("es")(written)
+        assert found.complaints == []
+
+
+@pytest.mark.requirement("C3", "L5")
+def test_a_recording_that_is_over_ends_its_session(lab: Lab, root: Path) -> None:
+    """Nobody presses Stop: the file ends, and its last words are in the transcript."""
+    notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 4.1, "tiny.en", "en")
+    with browser() as found:
+        open_notebook(found.page, lab.address, notebook)
+        assert run_all_cells(found.page)
+        demo = Demo(found.page)
+        demo.await_state("Conectado", timeout_s=60)
+        demo.press("Empezar", "Grabando")
+        demo.await_state("Completado", timeout_s=60)
+        assert normalizer("en")(demo.transcript()).endswith("speech recognition")
         assert found.complaints == []
 
 

@@ -242,11 +242,11 @@ class Capture {
   async #newRecorder() {
     await this.#recorder?.stop();
     this.#waitFor("microphone_asking");
-    const { stream, playable } = await openStream(this.#model).finally(() => this.#waitFor(null));
+    const { stream, playable, media } = await openStream(this.#model).finally(() => this.#waitFor(null));
     this.#playable = playable;
     const number = this.#streams++;
     let first = true;
-    return new Recorder(stream, {
+    const recorder = new Recorder(stream, {
       timesliceMs: this.#model.get("timeslice_ms"),
       bitsPerSecond: this.#model.get("bits_per_second"),
       onEnded: () => this.#sourceEnded(),
@@ -259,6 +259,9 @@ class Capture {
         this.#pump(this.#session.send_audio(payload, { ...head, now: now() }));
       },
     });
+    const over = () => this.#recorder === recorder && this.#sourceEnded();
+    media?.addEventListener("ended", over, { once: true });
+    return recorder;
   }
 
   /** A file that is over ends the session; a microphone that went away pauses it until there is another. */

@@ -9,14 +9,16 @@ export class InsecureContextError extends Error {
  * The MediaStream of an ipywebrtc widget (CameraStream, AudioStream, …).
  *
  * @param {object} model of the widget whose trait `stream` refers to it
- * @returns {Promise<{stream: MediaStream, playable: object | null}>} `playable` is the widget's model if it plays a file
+ * @returns {Promise<{stream: MediaStream, playable: object | null, media: HTMLMediaElement | null}>} for a file:
+ *   the widget's model, and the element that plays it, whose tracks do not end when it does
  */
 export async function openStream(model) {
   const reference = model.get("stream").replace("IPY_MODEL_", "");
   const source = await model.widget_manager.get_model(reference);
   const playable = source.get("playing") === undefined ? null : source;
   if (!playable && !navigator.mediaDevices) throw new InsecureContextError("no mediaDevices");
-  return { stream: await source.captureStream(), playable };
+  const stream = await source.captureStream();
+  return { stream, playable, media: source.media ?? null };
 }
 
 const PROBLEMS = {
