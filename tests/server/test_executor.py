@@ -132,6 +132,26 @@ async def test_failures_are_told_and_work_goes_on():
     assert outcomes[1].number == 1
 
 
+@pytest.mark.requirement("R1")
+async def test_a_feed_that_outlasts_its_server_ends_without_a_complaint():
+    """A worker that is still busy when the threads are ended needs no thread to be closed."""
+    executor, busy, complaints = Executor(decodes_at_once=1), threading.Event(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    worker = Worker()
+    worker.hole = lambda _: busy.wait(30)
+    lane = Lane(worker, lambda *_: None)
+    executor.submit(lane, FeedHole(seq=0, duration_ms=10))
+    executor.close_lane(lane)
+    ending = asyncio.create_task(executor.shutdown())
+    while not executor._feeding._shutdown:  # noqa: ASYNC110 - a pool has no event for it
+        await asyncio.sleep(0.001)
+    busy.set()
+    await ending
+    await asyncio.sleep(0)
+    assert complaints == []
+    assert lane.running == 0
+
+
 @pytest.mark.requirement("O3")
 async def test_a_closed_lane_does_nothing_more():
     """After a session's end its waiting work is dropped and no outcome is told."""

@@ -10,6 +10,7 @@ import pytest
 from starlette.websockets import WebSocketState
 
 from rtstt_lab.errors import LanguageError, ModelNotFoundError, OverloadedError
+from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession, encode
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.whisper import DecoderOptions
@@ -143,3 +144,48 @@ async def test_what_is_final_is_saved_when_there_is_no_time_to_settle(tmp_path, 
     assert "laboratory" in file.read_text("utf-8")
     with pytest.raises(OverloadedError):
         await registry.create(CreateSession())
+
+
+@pytest.mark.requirement("R1", "E3")
+async def test_a_session_whose_file_cannot_be_made_is_over_and_keeps_its_text(tmp_path, speech, monkeypatch):
+    """Whatever saving raises, the session has failed, waits no longer, and its text can be fetched."""
+
+    def save(*_):
+        raise ValueError("no storage error")
+
+    monkeypatch.setattr("rtstt_lab.server.registry.save", save)
+    registry = SessionRegistry(ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"))
+    await registry.start()
+    made = await registry.create(CreateSession())
+    host = registry.host(made.session_id)
+    link = host.link_opened(Outbox())
+    host.receive(encode(ClientHello(made.session_token)), link)
+    host.receive(encode(ClientControl("start", 1, 0)), link)
+    for seq, payload in enumerate(speech[:16]):
+        host.receive(frame(seq, payload), link)
+    host.receive(encode(ClientControl("stop", 2, 16)), link)
+    await asyncio.wait_for(host.settled.wait(), 60)
+    assert host.session.phase is Phase.FAILED
+    assert "laboratory" in await registry.transcript(made.session_id, "t" * 32, "txt")
+    await registry.close()
+
+
+@pytest.mark.requirement("M2", "E3")
+async def test_a_look_at_the_machine_that_fails_is_not_the_last(tmp_path, monkeypatch):
+    """The guard on memory goes on when the system's figures cannot be read for once."""
+    monkeypatch.setattr("rtstt_lab.server.registry._SAMPLE_EVERY_S", 0.0)
+    registry = SessionRegistry(ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"))
+    sample, looks, again = registry._monitor.sample, [], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look():
+        looks.append(None)
+        if len(looks) == 1:
+            raise OSError("too many open files")
+        loop.call_soon_threadsafe(again.set)
+        return sample()
+
+    registry._monitor.sample = look
+    await registry.start()
+    await asyncio.wait_for(again.wait(), 60)
+    await registry.close()

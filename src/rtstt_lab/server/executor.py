@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
@@ -162,7 +163,8 @@ class Executor:
 
     def _close_worker(self, lane: Lane) -> None:
         if not lane.running:
-            self._feeding.submit(lane.worker.close)
+            with suppress(RuntimeError):  # the threads are ending, and the process with them
+                self._feeding.submit(lane.worker.close)
 
 
 def _tell_nobody(work: Work, outcome: Report | BaseException) -> None:

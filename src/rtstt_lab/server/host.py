@@ -189,8 +189,8 @@ class SessionHost:
     async def _save_transcript(self, transcript: Transcript) -> None:
         try:
             file = await asyncio.to_thread(self._save, transcript)
-        except StorageError as error:
-            self.engine.save_failed(error, self._clock())
+        except Exception as error:  # noqa: BLE001 - a session must not wait for its file for ever
+            self.engine.save_failed(_known(error, StorageError, "internal"), self._clock())
         else:
             self.engine.saved(str(file), self._clock())
         self.drain()

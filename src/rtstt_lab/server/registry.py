@@ -325,17 +325,23 @@ class SessionRegistry:
         """Once a second: looks at the machine, tells every session, unloads what is idle."""
         while True:
             await asyncio.sleep(_SAMPLE_EVERY_S)
-            self._sample = sample = await asyncio.to_thread(self._monitor.sample)
-            self.telemetry.sampled(sample, len(self._hosts))
-            self._models.release_idle(
-                0.0 if sample.ram_available_mb < _LOW_RAM_MB else self.settings.idle_model_s
-            )
-            for host in list(self._hosts.values()):
-                host.engine.resources(sample, self._clock())
-                host.drain()
-            expired = self._clock() - _TOMBSTONE_S
-            for session_id in [i for i, stone in self._tombstones.items() if stone.buried_s < expired]:
-                del self._tombstones[session_id]
+            try:
+                await self._look()
+            except Exception:  # a look that fails must not be the last one: memory is guarded by it
+                log.exception("the machine could not be looked at")
+
+    async def _look(self) -> None:
+        self._sample = sample = await asyncio.to_thread(self._monitor.sample)
+        self.telemetry.sampled(sample, len(self._hosts))
+        self._models.release_idle(
+            0.0 if sample.ram_available_mb < _LOW_RAM_MB else self.settings.idle_model_s
+        )
+        for host in list(self._hosts.values()):
+            host.engine.resources(sample, self._clock())
+            host.drain()
+        expired = self._clock() - _TOMBSTONE_S
+        for session_id in [i for i, stone in self._tombstones.items() if stone.buried_s < expired]:
+            del self._tombstones[session_id]
 
 
 def _hashes(session: SessionHost | Tombstone | None) -> tuple[str, ...]:
