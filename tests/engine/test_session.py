@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+
 import pytest
 from tests.engine.world import ScriptedWorker, World
 
@@ -11,6 +13,7 @@ from rtstt_lab.errors import StorageError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import Phase, Shown
+from rtstt_lab.types import PCM
 
 
 def words(first: int, last: int) -> str:
@@ -145,6 +148,28 @@ def test_a_full_queue_leaves_audio_with_the_client() -> None:
     assert len(world.saved[0].words) == 100
     assert world.worker.fed == list(range(200))
     assert world.client.ledger.lost == 0
+
+
+@pytest.mark.requirement("O3", "S4")
+def test_a_client_that_sends_beyond_its_credit_fills_no_queue() -> None:
+    """What comes far beyond the credit is turned back, and taken when there is room again."""
+    world = World(limits=wire.Limits(credit_ms=10_000), answer_at_once=False)
+    world.start()
+    payload = bytes(32 * 250)
+
+    def send(seq: int) -> None:
+        header = wire.AudioHeader(seq, 0, len(payload), binascii.crc32(payload), 250, 250 * seq, 0, PCM.mime)
+        world.engine.receive_bytes(wire.encode_audio(header, payload), world.now, 1)
+
+    for seq in range(100):
+        world.now += 0.1
+        send(seq)
+    taken = world.session.next_seq
+    assert world.engine.status().waiting_s == taken * 0.25 <= 15.25
+    world.answer_at_once = True
+    world.pass_time(1)
+    send(taken)
+    assert world.session.next_seq == taken + 1
 
 
 @pytest.mark.requirement("E2", "R1")
@@ -388,6 +413,21 @@ def test_a_deleted_session_leaves_no_file() -> None:
     assert isinstance(world.effects[-1], fx.Release)
     world.engine.abort(world.now)
     assert world.engine.effects() == []
+
+
+@pytest.mark.requirement("L5")
+def test_an_acknowledgement_after_the_end_changes_nothing() -> None:
+    """A finished session that is deleted while its client's last word is under way is released once."""
+    world = World()
+    world.start()
+    world.speak(500)
+    world.control("stop")
+    world.pass_time(1)
+    world.engine.abort(world.now)
+    ack = wire.encode(wire.ClientAck(world.session.last_event))
+    world.engine.receive_text(ack, world.now, 1)
+    world.pump()
+    assert [isinstance(effect, fx.Release) for effect in world.effects].index(True) == len(world.effects) - 1
 
 
 @pytest.mark.requirement("L5")

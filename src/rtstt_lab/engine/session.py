@@ -275,7 +275,10 @@ class SessionEngine:
             self._release()
 
     def _drain(self, now: float) -> None:
-        for event in self._session.events():
+        events = self._session.events()
+        if self._stage is Stage.RELEASED:
+            return
+        for event in events:
             match event:
                 case ev.ChunkAccepted() | ev.HoleDeclared():
                     self._take(event)
@@ -292,8 +295,6 @@ class SessionEngine:
                     self._linkless_at = now + self._settings.linkless_s
                 case ev.CloseLink():
                     self._effects.append(event)
-                case _:
-                    pass
 
     def _take(self, event: ev.ChunkAccepted | ev.HoleDeclared) -> None:
         if not self._working:
@@ -336,7 +337,7 @@ class SessionEngine:
 
     def _tell_room(self) -> None:
         room_s = self._queue_s - self._pipeline.waiting_s
-        self._session.set_credit(max(0, round(room_s * 1000)))
+        self._session.set_credit(round(room_s * 1000))
         if alert := self._alerts.room(room_s):
             self._session.status(alert)
         degraded = "interval" if self._pipeline.slowed else ""

@@ -148,10 +148,10 @@ class ServerSession(ServerVoice):
         self.committed_seq, self.resume_seq = marks
 
     def set_credit(self, credit_ms: int) -> None:
-        """How much more audio there is room for."""
+        """How much more audio there is room for; less than none if the client has sent more than it may."""
         self._intake.credit_ms = credit_ms
         opened = self._credit_told == 0 < credit_ms
-        self._ack_due |= opened or abs(credit_ms - self._credit_told) >= _CREDIT_STEP_MS
+        self._ack_due |= opened or abs(self.credit_ms - self._credit_told) >= _CREDIT_STEP_MS
 
     # --- what the client says -------------------------------------------------------------------------------
 
