@@ -7,6 +7,7 @@ state, and what the kernel says about its machine.
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import sys
 import time
@@ -17,8 +18,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
 KEPT = ("02_replay_experiment.ipynb", "03_compare_models.ipynb")
+SHOWN = {"02_replay_experiment.ipynb": ROOT / "docs/images/replay.png"}
+"""Notebooks whose first picture stands in the README."""
 CELL_TIMEOUT_S = 600
 
 
@@ -54,7 +58,15 @@ def run(path: Path) -> float:
     ).execute()
     seconds = time.monotonic() - began_s
     nbformat.write(clean(notebook), path)
+    if path.name in SHOWN:
+        SHOWN[path.name].write_bytes(base64.b64decode(first_picture(notebook)))
     return seconds
+
+
+def first_picture(notebook: NotebookNode) -> str:
+    """The first PNG among the outputs, as base64."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    return next(str(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {}))
 
 
 def main() -> int:

@@ -94,7 +94,7 @@ def clip(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clip:
 
 @pytest.fixture(scope="module")
 def spanish(root: Path, lab: Lab) -> str:
-    """A notebook that plays the first sentences of the Spanish sample, a long pause among them, into the demo."""
+    """A notebook that plays half of the Spanish sample, a long pause within, into the demo."""
     return notebook_that_plays(lab, root / "data/samples/es_laboratory.flac", 30.0, "base", "es")
 
 
