@@ -348,6 +348,9 @@ def test_metrics_come_once_a_second() -> None:
     assert (metrics[4].cpu_percent, metrics[4].gpu, metrics[4].ram_available_mb) == (150.0, "a GPU", 4_000.0)
     assert metrics[-1].confidence == pytest.approx(0.8)
     assert metrics[-1].audio_s == 10.0
+    told = world.engine.status().metrics
+    assert told is not None
+    assert told.received == metrics[-1].received == world.engine.status().received
 
 
 @pytest.mark.requirement("M3")

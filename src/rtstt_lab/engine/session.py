@@ -115,8 +115,7 @@ class SessionEngine:
             self._give_up_waiting()
         if self._working and now >= self._metrics_at:
             self._metrics_at = now + self._settings.metrics_s
-            self._metrics = self._figures.metrics(self._pipeline, now)
-            self._session.metrics(self._metrics)
+            self._metrics = self._session.metrics(self._figures.metrics(self._pipeline, now))
         self._advance(now)
 
     # --- what can be asked at any time ----------------------------------------------------------------------
@@ -265,6 +264,9 @@ class SessionEngine:
         return self._stage in (Stage.OPEN, Stage.FINISHING)
 
     def _advance(self, now: float) -> None:
+        if self._stage is Stage.RELEASED:
+            self._session.events()  # a client's late words change nothing
+            return
         self._drain(now)
         if self._working:
             self._check_length()
@@ -275,10 +277,7 @@ class SessionEngine:
             self._release()
 
     def _drain(self, now: float) -> None:
-        events = self._session.events()
-        if self._stage is Stage.RELEASED:
-            return
-        for event in events:
+        for event in self._session.events():
             match event:
                 case ev.ChunkAccepted() | ev.HoleDeclared():
                     self._take(event)
@@ -295,6 +294,8 @@ class SessionEngine:
                     self._linkless_at = now + self._settings.linkless_s
                 case ev.CloseLink():
                     self._effects.append(event)
+                case _:
+                    pass
 
     def _take(self, event: ev.ChunkAccepted | ev.HoleDeclared) -> None:
         if not self._working:

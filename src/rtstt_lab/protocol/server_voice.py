@@ -164,9 +164,11 @@ class ServerVoice:
         else:
             self._queue(message)
 
-    def metrics(self, metrics: wire.Metrics) -> None:
-        """Sends the figures of the last second; the ledger's half is filled in."""
-        self._queue(msgspec.structs.replace(metrics, received=self.received))
+    def metrics(self, metrics: wire.Metrics) -> wire.Metrics:
+        """Sends the figures of the last second with the ledger's half filled in, and gives them back so."""
+        whole = msgspec.structs.replace(metrics, received=self.received)
+        self._queue(whole)
+        return whole
 
     def error(
         self,
