@@ -10,6 +10,7 @@ from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.client import NEVER_RETRIED, ClientSession
 from rtstt_lab.protocol.lifecycle import Link, Mode, Shown
+from rtstt_lab.protocol.timing import Counter
 
 
 @pytest.mark.requirement("L2")
@@ -192,3 +193,13 @@ def test_closing_ends_the_attempt_only():
     say(client, 1.0, final(1))
     assert client.next_deadline() is None
     assert client.finals == []
+
+
+@pytest.mark.requirement("A3")
+def test_a_counter_is_free_at_the_very_moment_that_it_names():
+    """Sums of floats are rounded: a deadline that did not help would be set again without end."""
+    for start in (113.9, 0.1, 177.29999999999998):
+        counter = Counter(1, 120.0)
+        counter.add(start)
+        assert counter.full(start)
+        assert not counter.full(counter.free_at())

@@ -125,7 +125,7 @@ class Counter:
 
     def full(self, now: float) -> bool:
         """Whether `limit` lie within the last `window_s`."""
-        return len(self._times) == self._times.maxlen and now - self._times[0] < self._window_s
+        return (free_at := self.free_at()) is not None and now < free_at
 
     def free_at(self) -> float | None:
         """When it will not be full any more; ``None`` if it is not full."""

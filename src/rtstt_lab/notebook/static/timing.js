@@ -82,7 +82,7 @@ export class Counter {
   }
 
   full(now) {
-    return this.#times.length === this.#limit && now - this.#times[0] < this.#window_s;
+    return this.#times.length === this.#limit && now < this.#times[0] + this.#window_s;
   }
 
   /** When it will not be full any more; null if it is not full. */
