@@ -128,6 +128,18 @@ def test_the_interval_recovers() -> None:
     assert degraded[-1] == ""
 
 
+@pytest.mark.requirement("O3")
+def test_a_recognizer_that_takes_no_more_is_run_however_slowed_it_is() -> None:
+    """The longest interval may be more than is fed ahead: all that was said is recognised all the same."""
+    world = World(settings=EngineSettings(feed_ahead_s=2.0, longest_interval_s=8.0), decode_s=3.0)
+    world.start()
+    for _ in range(120):
+        world.speak()
+    world.control("stop")
+    world.pass_time(200)
+    assert len(world.saved[0].words) == 60
+
+
 @pytest.mark.requirement("D2", "O3")
 def test_a_full_queue_leaves_audio_with_the_client() -> None:
     """When nobody recognises the credit runs out, a person is told, and nothing is dropped."""

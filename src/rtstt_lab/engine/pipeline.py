@@ -89,7 +89,7 @@ class Pipeline:
             settle = self._feeding.next_settle()
             if settle is not None:
                 self._begin(settle.kind, now)
-            elif not self._feeding.at_settle and self._pacer.due(self.hearing):
+            elif not self._feeding.at_settle and (self._full or self._pacer.due(self.hearing)):
                 self._begin("step", now)
 
     def audio_fed(self, seq: int, report: fx.AudioReport) -> bool:
@@ -172,9 +172,14 @@ class Pipeline:
             language=report.language or last.language,
         )
 
+    @property
+    def _full(self) -> bool:
+        """The recognizer is given no more before it has heard some of what it has, however slowed it is."""
+        return self.hearing.pending_s >= self._feed_ahead_s
+
     def _feed(self) -> None:
         """The next chunk, unless much unheard speech is with the recognizer already, or it is settling."""
-        if self._jobs.settling or self.hearing.pending_s >= self._feed_ahead_s:
+        if self._jobs.settling or self._full:
             return
         item = self._feeding.next_feed()
         if item is not None:
