@@ -138,3 +138,27 @@ def test_an_audit_never_calls_clean_what_it_could_not_look_up(rows, code, words)
     """A package that the database does not know is reported as not checked."""
     assert verdict(rows)[0] == code
     assert words in verdict(rows)[1]
+
+
+def test_documents_point_at_what_is_there(root):
+    """Every relative link and picture of every document leads to a file of the repository."""
+    missing = [
+        f"{page.relative_to(root)}: {target}"
+        for page in [*root.glob("*.md"), *root.glob("docs/*.md")]
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.requirement("U1")
+def test_the_readme_is_short_and_in_both_languages(root):
+    """Both READMEs have between 75 and 200 lines and the same commands."""
+    pages = [(root / name).read_text("utf-8") for name in ("README.md", "README.es.md")]
+    for page in pages:
+        assert 75 <= len(page.splitlines()) <= 200
+    commands = [
+        set(re.findall(r"^(?:LANG=es )?(?:make \w+|\.venv/bin/rtstt \w+)", page, re.MULTILINE))
+        for page in pages
+    ]
+    assert commands[0] - {"make demo"} == commands[1]
