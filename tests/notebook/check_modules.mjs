@@ -56,3 +56,4 @@ assert.equal(problemOf(new InsecureContextError("")).key, "notebook.microphone_i
 assert.equal(problemOf({ name: "Odd", message: "why" }).parameters.reason, "why");
 
 assert.equal(crc32(new TextEncoder().encode("123456789")), 0xcbf43926); // the check value of the CRC-32 catalogue
+console.log("all decided");

@@ -56,7 +56,8 @@ def test_a_page_that_was_loaded_again_takes_the_servers_numbers(
     """A second client of a session that is further on, and a gap in its events: both answer alike."""
     traces = tmp_path / "traces.jsonl"
     traces.write_text("".join(json.dumps(loaded_again(seed)) + "\n" for seed in range(40)), "utf-8")
-    node(root / "tests/notebook/replay_traces.mjs", static / "session.js", traces)
+    said = node(root / "tests/notebook/replay_traces.mjs", static / "session.js", traces)
+    assert int(said.split()[-2]) > 40
 
 
 def loaded_again(seed: int) -> dict[str, Any]:

@@ -189,3 +189,4 @@ async def test_a_look_at_the_machine_that_fails_is_not_the_last(tmp_path, monkey
     await registry.start()
     await asyncio.wait_for(again.wait(), 60)
     await registry.close()
+    assert len(looks) > 1
