@@ -310,3 +310,8 @@ class World:
     @property
     def stage(self) -> Stage:
         return self.engine.status().stage
+
+
+def words(first: int, last: int) -> str:
+    """The text of the scripted words from ``first`` up to ``last``."""
+    return " ".join(f"w{i}" for i in range(first, last))
