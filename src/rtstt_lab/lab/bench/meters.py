@@ -42,3 +42,15 @@ def tree_rss_mb(pid: int | None) -> float:
         for process in (root, *root.children(recursive=True)) if root else ():
             total = process.memory_info().rss / 1e6 + (0.0 if math.isnan(total) else total)
     return total
+
+
+def tree_cpu_s(pid: int) -> float:
+    """CPU seconds of a process and all below it, those that have ended and were waited for included."""
+    total_s = 0.0
+    with suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.Error):  # one that ended meanwhile
+                times = process.cpu_times()
+                total_s += times.user + times.system + times.children_user + times.children_system
+    return total_s

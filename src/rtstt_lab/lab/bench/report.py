@@ -45,7 +45,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         "| | " + " | ".join(columns) + " |",
         "|---|" + "---:|" * len(columns),
         *(
-            f"| {title} | " + " | ".join(_cell(read(figures), unit) for figures in columns.values()) + " |"
+            f"| {title} | " + " | ".join(cell(read(figures), unit) for figures in columns.values()) + " |"
             for title, read, unit in _ROWS
         ),
         "",
@@ -55,7 +55,12 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def write_table(path: Path, report: Mapping[str, Any]) -> None:
-    """Puts `markdown` between the markers of a file.
+    """Puts `markdown` between the markers of a file; raises as `write_between`."""
+    write_between(path, BEGIN, END, markdown(report))
+
+
+def write_between(path: Path, begin_mark: str, end_mark: str, table: str) -> None:
+    """Replaces what stands between two markers of a file.
 
     Raises:
         UsageError: the file has no markers.
@@ -63,11 +68,11 @@ def write_table(path: Path, report: Mapping[str, Any]) -> None:
     """
     try:
         text = path.read_text("utf-8")
-        head, begin, rest = text.partition(BEGIN)
-        _, end, tail = rest.partition(END)
+        head, begin, rest = text.partition(begin_mark)
+        _, end, tail = rest.partition(end_mark)
         if not (begin and end):
-            raise UsageError("bench_table", path=str(path), begin=BEGIN, end=END)
-        write_atomically(path, f"{head}{BEGIN}\n{markdown(report)}\n{END}{tail}")
+            raise UsageError("bench_table", path=str(path), begin=begin_mark, end=end_mark)
+        write_atomically(path, f"{head}{begin_mark}\n{table}\n{end_mark}{tail}")
     except OSError as error:
         raise StorageError("bench_file", path=str(path), reason=error.strerror or str(error)) from error
 
@@ -81,11 +86,11 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     interval = ratios["wer_difference_interval"] or [None, None]
     memory = ", ".join(f"{name} {own['rss_mb']:.0f} MB" for name, own in systems.items() if own["rss_mb"])
     invented = ", ".join(f"{name} {own['hallucinated_words']}" for name, own in systems.items())
-    difference = " to ".join(_cell(end, "points") for end in interval)
+    difference = " to ".join(cell(end, "points") for end in interval)
     return [
-        f"Streaming − offline WER: {_cell(ratios['wer_difference'], 'points')} points ({difference}). "
-        f"CPU, streaming ÷ offline, recordings of 60 s and more: {_cell(ratios['cpu'], '')}; "
-        f"all: {_cell(ratios['cpu_all'], '')}.",
+        f"Streaming − offline WER: {cell(ratios['wer_difference'], 'points')} points ({difference}). "
+        f"CPU, streaming ÷ offline, recordings of 60 s and more: {cell(ratios['cpu'], '')}; "
+        f"all: {cell(ratios['cpu_all'], '')}.",
         "",
         f"Words invented on non-speech: {invented}. Memory: {memory}. Failures: {len(report['failures'])}.",
         "",
@@ -95,7 +100,8 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cell(value: Any, unit: str) -> str:
+def cell(value: Any, unit: str) -> str:
+    """A figure as people read it: ``percent``, ``points`` of shares, ``count``, ``text``, or with its unit."""
     if value is None:
         return NONE
     match unit:
