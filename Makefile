@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-long demo notebooks check format docs audit bench clean
+.PHONY: help lab test test-long demo notebooks check format docs audit bench bench-peers clean
 
 help: ## List these commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -60,6 +60,9 @@ audit: $(VENV)/.installed-dev ## Known vulnerabilities in the pinned set
 
 bench: $(VENV)/.installed-dev ## Latency, accuracy and CPU of streaming beside offline, as JSON
 	$(BIN)/python benchmarks/streaming.py
+
+bench-peers: $(VENV)/.installed-dev ## The same figures for other streaming Whispers, each in an environment of its own
+	$(BIN)/python -m benchmarks.peers --table docs/benchmarks.md $(PEERS)
 
 clean: ## Remove the environment, caches and outputs
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -101,7 +101,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
 
 
 def cell(value: Any, unit: str) -> str:
-    """A figure as people read it: ``percent``, ``points`` of shares, ``count``, ``text``, or with its unit."""
+    """A figure as people read it: ``percent``, ``points`` of shares, ``count``, ``text``, or its unit."""
     if value is None:
         return NONE
     match unit:

@@ -1,0 +1,75 @@
+"""A peer's process: what its tree costs, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from benchmarks.peers.conversation import PipeLink, converse
+from benchmarks.peers.processes import PeerProcess
+
+from rtstt_lab.errors import RecognitionError
+from rtstt_lab.types import SAMPLE_RATE_HZ
+
+HOSTS = Path(__file__).parents[2] / "benchmarks" / "peers" / "hosts"
+
+BURNS_IN_A_CHILD = """
+import subprocess, sys, time
+burn = "import time\\nwhile time.process_time() < 0.3: pass\\nprint('burnt', flush=True)\\ntime.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE)
+print(child.stdout.readline().decode(), child.pid, flush=True)
+time.sleep(60)
+"""
+
+ECHO = f"""
+import sys
+sys.path.insert(0, {str(HOSTS)!r})
+from lines import Lines
+lines = Lines()
+print("what a library prints is no message")
+for language in lines.sessions():
+    lines.say(ready=True)
+    sent = sum(len(chunk) for chunk in lines.audio())
+    lines.say(final=f"{{language}} {{sent}}")
+    lines.say(done=True)
+"""
+
+
+def test_the_tree_is_metered_and_ended_whole(tmp_path: Path) -> None:
+    """What a child of the process computed and holds is counted, and it ends with it."""
+    with PeerProcess(
+        [sys.executable, "-c", BURNS_IN_A_CHILD], tmp_path / "log", threads=1, piped=True
+    ) as peer:
+        said = peer.pipes[1].readline() + peer.pipes[1].readline()
+        child = psutil.Process(int(said.split()[-1]))
+        assert peer.cpu_s() >= 0.3
+        assert peer.rss_mb() > child.memory_info().rss / 1e6
+    assert not child.is_running()
+    assert not peer.running
+
+
+def test_a_library_is_played_a_recording_over_pipes(tmp_path: Path) -> None:
+    """All audio arrives as 16 bit, in the session's language, in no less than its own time."""
+    with PeerProcess([sys.executable, "-c", ECHO], tmp_path / "log", threads=1, piped=True) as peer:
+        for seconds in (0.6, 0.3):
+            samples = np.zeros(int(seconds * SAMPLE_RATE_HZ), np.float32)
+            told = converse(PipeLink(peer, "es"), samples, chunk_ms=250, cpu_s=peer.cpu_s)
+            (at_s, message), *rest = told.messages
+            assert message == {"final": f"es {2 * len(samples)}"}
+            assert at_s >= seconds
+            assert told.complete
+            assert not rest
+
+
+def test_a_process_that_ends_fails_with_its_last_words(tmp_path: Path) -> None:
+    """The reason of a failure is what the peer wrote."""
+    command = [sys.executable, "-c", "raise SystemExit('no weights here')"]
+    with (
+        PeerProcess(command, tmp_path / "log", threads=1, piped=True) as peer,
+        pytest.raises((RecognitionError, BrokenPipeError)) as caught,
+    ):
+        PipeLink(peer, "en")
+    assert "no weights here" in str(peer.failure(str(caught.value)))
