@@ -146,7 +146,7 @@ class SocketLink:
         self,
         socket: ClientConnection,
         *,
-        goodbye: bytes,
+        goodbye: bytes | str,
         is_last: Callable[[Message], bool] = lambda _: False,
         quiet_s: float | None = None,
     ) -> None:

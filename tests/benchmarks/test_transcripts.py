@@ -9,6 +9,7 @@ from benchmarks.peers.realtimestt import REALTIMESTT
 from benchmarks.peers.transcripts import Heard, Said, events_of, placed, settled
 from benchmarks.peers.whisper_live import WHISPER_LIVE
 from benchmarks.peers.whisper_streaming import WHISPER_STREAMING
+from benchmarks.peers.whisperflow import WHISPERFLOW
 from benchmarks.peers.whisperlivekit import LOCAL_AGREEMENT
 
 from rtstt_lab.analysis.metrics import unstable_ratio, word_latencies
@@ -77,6 +78,14 @@ def segment(text: str, *, completed: bool, start: str = "0.000") -> dict[str, ob
             WHISPER_STREAMING,
             [{"final": " One house"}, {"final": " fell."}],
             [Said(("One", "house")), Said(("fell.",))],
+        ),
+        (
+            WHISPERFLOW,
+            [
+                {"is_partial": True, "data": {"text": " One house"}},
+                {"is_partial": False, "data": {"text": " One house fell."}},
+            ],
+            [Said(pending=("One", "house")), Said(("One", "house", "fell."))],
         ),
     ],
 )

@@ -1,7 +1,7 @@
-"""Writes the decoder of a CTranslate2 Whisper as a PyTorch checkpoint: MODEL_FOLDER CHECKPOINT HEADS.
+"""Writes a CTranslate2 Whisper as a PyTorch checkpoint: MODEL_FOLDER CHECKPOINT HEADS.
 
-The same float16 weights under OpenAI's names, so that a peer whose decoder runs in PyTorch has the same
-model. HEADS gets the alignment heads as OpenAI writes them: the mask of layers and heads, gzip, base 85.
+The same float16 weights under OpenAI's names, so that a peer that runs in PyTorch has the same model. HEADS
+gets the alignment heads as OpenAI writes them: the mask of layers and heads, gzip, base 85.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 _HEAD_SIZE = 64
+_KINDS = ("weight", "bias")
 _PARTS = {
     "self_attention": ("attn", (("query", "key", "value"), ("out",))),
     "attention": ("cross_attn", (("query",), ("key", "value"), ("out",))),
@@ -44,31 +45,39 @@ def read_variables(file: BinaryIO) -> dict[str, np.ndarray]:
     return variables
 
 
-def decoder_state(variables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The decoder under OpenAI's names; the bias of keys, which is zero there, is left out."""
+def torch_state(variables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same under OpenAI's names; the bias of keys, which is zero there, is left out."""
     state = {
         "decoder.token_embedding.weight": variables["decoder/embeddings/weight"],
-        "decoder.positional_embedding": variables["decoder/position_encodings/encodings"],
         **_norm(variables, "decoder/layer_norm", "decoder.ln"),
+        **_norm(variables, "encoder/layer_norm", "encoder.ln_post"),
     }
-    layer = 0
-    while f"decoder/layer_{layer}/ffn/linear_0/weight" in variables:
-        theirs, ours = f"decoder/layer_{layer}", f"decoder.blocks.{layer}"
-        for part, (name, projections) in _PARTS.items():
-            state |= _norm(variables, f"{theirs}/{part}/layer_norm", f"{ours}.{name}_ln")
-            for index, joined in enumerate(projections):
-                for kind in ("weight", "bias"):
-                    split = np.split(variables[f"{theirs}/{part}/linear_{index}/{kind}"], len(joined))
-                    state |= {
-                        f"{ours}.{name}.{each}.{kind}": values
-                        for each, values in zip(joined, split, strict=True)
-                        if (each, kind) != ("key", "bias")
-                    }
-        state |= _norm(variables, f"{theirs}/ffn/layer_norm", f"{ours}.mlp_ln")
-        for index, place in ((0, 0), (1, 2)):
-            for kind in ("weight", "bias"):
-                state[f"{ours}.mlp.{place}.{kind}"] = variables[f"{theirs}/ffn/linear_{index}/{kind}"]
-        layer += 1
+    for conv in ("conv1", "conv2"):
+        state |= {f"encoder.{conv}.{kind}": variables[f"encoder/{conv}/{kind}"] for kind in _KINDS}
+    for half in ("encoder", "decoder"):
+        state[f"{half}.positional_embedding"] = variables[f"{half}/position_encodings/encodings"]
+        for layer in range(_layers(variables, half)):
+            state |= _block(variables, f"{half}/layer_{layer}", f"{half}.blocks.{layer}")
+    return state
+
+
+def _block(variables: dict[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:
+    state = _norm(variables, f"{theirs}/ffn/layer_norm", f"{ours}.mlp_ln")
+    for index, place in ((0, 0), (1, 2)):
+        for kind in _KINDS:
+            state[f"{ours}.mlp.{place}.{kind}"] = variables[f"{theirs}/ffn/linear_{index}/{kind}"]
+    for part, (name, projections) in _PARTS.items():
+        if f"{theirs}/{part}/layer_norm/gamma" not in variables:
+            continue  # encoders attend to nothing else
+        state |= _norm(variables, f"{theirs}/{part}/layer_norm", f"{ours}.{name}_ln")
+        for index, joined in enumerate(projections):
+            for kind in _KINDS:
+                split = np.split(variables[f"{theirs}/{part}/linear_{index}/{kind}"], len(joined))
+                state |= {
+                    f"{ours}.{name}.{each}.{kind}": values
+                    for each, values in zip(joined, split, strict=True)
+                    if (each, kind) != ("key", "bias")
+                }
     return state
 
 
@@ -113,7 +122,7 @@ def main(folder: Path, checkpoint: Path, heads: Path) -> None:
     with (folder / "model.bin").open("rb") as file:
         variables = read_variables(file)
     dims = dimensions(variables)
-    state = {name: torch.tensor(values).float() for name, values in decoder_state(variables).items()}
+    state = {name: torch.tensor(values).float() for name, values in torch_state(variables).items()}
     torch.save({"dims": dims, "model_state_dict": state}, checkpoint)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     heads.write_bytes(heads_mask(config["alignment_heads"], dims["n_text_layer"], dims["n_text_head"]))
