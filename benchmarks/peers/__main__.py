@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import platformdirs
@@ -40,7 +42,9 @@ _VENVS: Final = platformdirs.user_cache_path("rtstt_lab") / "peers"
     default=_VENVS,
     help="Folder of the peers' environments; default: in the user's cache.",
 )
-@click.option("--json", "json_file", type=_FILE, help="Where the report goes; default: stdout.")
+@click.option(
+    "--json", "json_file", type=_FILE, help="Where the report goes, after each system; default: stdout."
+)
 @click.option("--table", "table_file", type=_FILE, help="Markdown file between whose markers the table goes.")
 def main(  # noqa: PLR0917 - click gives every option by its name
     manifest: Path | None,
@@ -54,6 +58,7 @@ def main(  # noqa: PLR0917 - click gives every option by its name
     table_file: Path | None,
 ) -> None:
     """Measures this project, offline faster-whisper and the peers on the same recordings in one run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the peers are ended
     try:
         store = ModelStore()
         local = store.resolve(model)
@@ -64,8 +69,11 @@ def main(  # noqa: PLR0917 - click gives every option by its name
             raise UsageError("bench_nothing")
         systems = chosen(_names(peers) if peers else None)
         plan = run.Plan(corpus=corpus, model=local, peers=systems, venvs=venvs, threads=threads)
-        measured = run.measure(plan, store, lambda system, name: click.echo(f"{system}: {name}", err=True))
-        _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+        for measured in run.measure(plan, store, _progress(time.monotonic())):
+            if json_file is not None:
+                _write(json_file, measured)
+        if json_file is None:
+            click.echo(json.dumps(measured, ensure_ascii=False, indent=2))
         if table_file is not None:
             report.write_between(table_file, table.BEGIN, table.END, table.markdown(measured))
     except RtsttError as error:
@@ -82,12 +90,16 @@ def _names(listed: str) -> list[str]:
     return [each.strip() for each in listed.split(",") if each.strip()]
 
 
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        click.echo(text)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text + "\n")
+def _progress(began_s: float) -> run.Progress:
+    def tell(system: str, recording_id: str) -> None:
+        click.echo(f"{time.monotonic() - began_s:6.0f} s  {system}  {recording_id}", err=True)
+
+    return tell
+
+
+def _write(path: Path, measured: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(measured, ensure_ascii=False, indent=2) + "\n")
 
 
 if __name__ == "__main__":

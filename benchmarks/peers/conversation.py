@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from base64 import b64encode
@@ -54,36 +55,38 @@ class Conversation:
     Attributes:
         messages: (arrival in seconds from the beginning of the recording, message).
         cpu_s: of the peer's tree, until the end of the audio or its last message, whichever was later.
+        rss_mb: of the peer's tree, when the session was over.
         complete: the session ended by its own protocol; otherwise it was cut off.
     """
 
     messages: list[tuple[float, Message]] = field(default_factory=list)
     cpu_s: float = 0.0
+    rss_mb: float = math.nan
     complete: bool = True
 
 
-def converse(link: Link, samples: Samples, *, chunk_ms: int, cpu_s: Callable[[], float]) -> Conversation:
+def converse(link: Link, samples: Samples, process: PeerProcess, *, chunk_ms: int) -> Conversation:
     """Plays a recording: a chunk is sent when its last sample would have been recorded.
 
     Args:
         link: fresh.
         samples: shape ``(n,)``, float32, 16 kHz mono.
+        process: the peer's.
         chunk_ms: of audio in a message.
-        cpu_s: reads the CPU seconds of the peer's tree so far.
 
     Raises:
         Exception: whatever the link raised, after it was closed.
     """
     heard = Conversation()
     errors: list[Exception] = []
-    before_s = cpu_s()
+    before_s = process.cpu_s()
     started_s = time.perf_counter()
 
     def listen() -> None:
         try:
             for message in link.messages():
                 heard.messages.append((time.perf_counter() - started_s, message))
-                heard.cpu_s = cpu_s() - before_s
+                heard.cpu_s = process.cpu_s() - before_s
         except Exception as error:  # noqa: BLE001 - raised where the recording is played
             errors.append(error)
 
@@ -91,10 +94,11 @@ def converse(link: Link, samples: Samples, *, chunk_ms: int, cpu_s: Callable[[],
     listener.start()
     try:
         _play(link, samples, chunk_ms, started_s)
-        heard.cpu_s = cpu_s() - before_s
+        heard.cpu_s = process.cpu_s() - before_s
         link.end()
         listener.join(_PATIENCE_S + _PATIENCE_RATIO * len(samples) / SAMPLE_RATE_HZ)
         heard.complete = not listener.is_alive()
+        heard.rss_mb = process.rss_mb()
     finally:
         link.close()
         listener.join(_PATIENCE_S)
@@ -213,7 +217,7 @@ class PipeLink:
     def __init__(self, process: PeerProcess, language: str | None) -> None:
         self._process = process
         self._to, self._from = process.pipes
-        self._done = False
+        self._done = self._closed = False
         self._tell({"begin": language})
         if not any(message.get("ready") for message in self._said()):
             raise process.failure("it ended")
@@ -233,10 +237,12 @@ class PipeLink:
                 self._done = True
                 return
             yield message
-        raise self._process.failure("it ended")
+        if not self._closed:
+            raise self._process.failure("it ended")
 
     def close(self) -> None:
         """See `Link.close`; a host that has not said that it is done is ended."""
+        self._closed = True
         if not self._done:
             self._process.close()
 

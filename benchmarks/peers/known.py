@@ -26,6 +26,7 @@ PEERS: Final = {
 NOT_MEASURED: Final = {
     "ufal/whisper_streaming, SimulStreaming": "not in the package index; their policies are measured as "
     "whisper-streaming (a rework by others) and inside WhisperLiveKit",
+    "whisperpipe 0.1.3": "listens to a microphone only",
     "simulstream 1.0.0": "has no Whisper: its models are Canary and SeamlessM4T, from a model hub",
 }
 """Streaming Whispers that the same model cannot be given to, with the reason."""

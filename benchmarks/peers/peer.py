@@ -16,7 +16,7 @@ from benchmarks.peers.environments import Environment
 from benchmarks.peers.processes import PeerProcess
 from benchmarks.peers.transcripts import Heard as Arrived
 from benchmarks.peers.transcripts import Reader, events_of, settled
-from rtstt_lab.errors import RecognitionError, RtsttError
+from rtstt_lab.errors import RecognitionError
 from rtstt_lab.lab.bench.heard import Heard, chunk_events
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
 
@@ -136,21 +136,18 @@ class PeerSystem:
         process = self._process
         try:
             link = self._peer.connect(self._site, process, language)
-            told = converse(link, samples, chunk_ms=self._chunk_ms, cpu_s=process.cpu_s)
-        except RtsttError:
-            raise
-        except (OSError, ValueError, WebSocketException) as error:
+            told = converse(link, samples, process, chunk_ms=self._chunk_ms)
+            duration_s = len(samples) / SAMPLE_RATE_HZ
+            arrived = _read(self._peer.reader(), told.messages, duration_s, self._chunk_ms)
+        except (OSError, ValueError, KeyError, TypeError, WebSocketException) as error:
             raise process.failure(f"{type(error).__name__}: {error}") from error
-        if not process.running and not told.complete:
-            raise process.failure("it did not end its session")
-        arrived = _read(self._peer.reader(), told.messages, len(samples) / SAMPLE_RATE_HZ, self._chunk_ms)
+        if not told.complete:
+            process.close()  # it may go on with this recording while the next one is played
+        elif not process.running:
+            raise process.failure("it ended")
         events = [*_chunks(len(samples), self._chunk_ms), *events_of(settled(arrived))]
-        return Heard(
-            events,
-            told.cpu_s,
-            process.rss_mb(),
-            {"messages": len(told.messages), "cut_off": float(not told.complete)},
-        )
+        counts = {"messages": len(told.messages), "cut_off": float(not told.complete)}
+        return Heard(events, told.cpu_s, told.rss_mb, counts)
 
     def close(self) -> None:
         """Ends the process."""

@@ -88,9 +88,10 @@ class PeerProcess:
     def close(self) -> None:
         """Ends it and all below it."""
         tree: list[psutil.Process] = []
-        with suppress(psutil.Error):
-            root = psutil.Process(self._process.pid)
-            tree = [*root.children(recursive=True), root]
+        if self.running:  # its number may be another's by now
+            with suppress(psutil.Error):
+                root = psutil.Process(self._process.pid)
+                tree = [*root.children(recursive=True), root]
         for process in tree:
             with suppress(psutil.Error):
                 process.terminate()

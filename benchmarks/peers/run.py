@@ -61,7 +61,7 @@ class Plan:
     chunk_ms: int = CHUNK_MS
 
 
-def measure(plan: Plan, store: ModelStore, progress: Progress) -> dict[str, Any]:
+def measure(plan: Plan, store: ModelStore, progress: Progress) -> Iterator[dict[str, Any]]:
     """Runs the plan and computes every figure.
 
     Args:
@@ -69,58 +69,109 @@ def measure(plan: Plan, store: ModelStore, progress: Progress) -> dict[str, Any]
         store: finds the model that aligns references, and keeps their times.
         progress: told about each recording and system.
 
-    Returns:
-        The report, as JSON; ``docs/benchmarks.md`` says what each key means.
+    Yields:
+        The report so far, as JSON, whenever a system is done, so that a run that is ended early is not lost;
+        ``docs/benchmarks.md`` says what each key means.
+
+    Raises:
+        RtsttError: offline, or this project, does not work; of a peer it is reported.
     """
     times = ReferenceTimes(store)
     references, failures = measuring.references_of(plan.corpus, times)
     languages = measuring.languages_of(plan.corpus)
     clips: dict[str, list[Clip]] = {}
-    about: dict[str, dict[str, Any]] = {}
+    systems: dict[str, dict[str, Any]] = {}
+    ratios: dict[str, dict[str, Any]] = {}
     unavailable = dict(NOT_MEASURED)
-    offline = SystemProcess(partial(OfflineSystem, plan.model))
-    clips[OFFLINE], about[OFFLINE] = _hear_all(offline, plan, OFFLINE, progress), _about_offline()
-    ours = ServerSystem.started(plan.model.name, chunk_ms=plan.chunk_ms)
-    clips[OURS], about[OURS] = _hear_all(ours, plan, OURS, progress), _about_ours()
-    for key, peer, configuration in plan.peers:
-        name = f"{key}/{configuration}"
-        try:
-            with _peer(plan, peer, configuration) as starting:
-                heard = _hear_all(starting, plan, name, progress)
-        except RtsttError as error:
-            unavailable[name] = str(error)
-            continue
-        clips[name] = [_placed(clip, references) for clip in heard]
-        about[name] = _about_peer(peer, configuration, plan)
-    return {
-        "systems": {
-            name: {**about[name], **measuring.system_figures(heard, references, languages)}
-            for name, heard in clips.items()
-        },
-        "ratios": {
-            name: measuring.ratios(heard, clips[OFFLINE], languages)
-            for name, heard in clips.items()
-            if name != OFFLINE
-        },
+    conditions = {
         "reference_times": measuring.reference_times(times),
-        "failures": failures + measuring.failures_of(clips),
-        "unavailable": unavailable,
-        "clips": measuring.clip_rows(clips, references),
         "path": "server",
         "signature": asdict(_signature(plan, times.name)),
     }
+    for each in _systems(plan):
+        try:
+            heard = each.hear_all(plan, progress)
+        except RtsttError as error:
+            if not each.is_peer:
+                raise
+            unavailable[each.name] = str(error)
+            continue
+        if each.is_peer:
+            heard = [_placed(clip, references) for clip in heard]
+        clips[each.name] = heard
+        systems[each.name] = {**each.about, **measuring.system_figures(heard, references, languages)}
+        if each.name != OFFLINE:
+            ratios[each.name] = measuring.ratios(heard, clips[OFFLINE], languages)
+        yield {
+            "systems": systems,
+            "ratios": ratios,
+            "failures": failures + measuring.failures_of(clips),
+            "unavailable": unavailable,
+            "clips": measuring.clip_rows(clips, references),
+            **conditions,
+        }
 
 
-def _hear_all(
-    starting: AbstractContextManager[System], plan: Plan, name: str, progress: Progress
-) -> list[Clip]:
-    with starting as system:
-        _warm_up(system, plan.corpus)
-        clips = []
-        for recording in plan.corpus:
-            progress(name, recording.id)
-            clips.append(measuring.hear(system, recording))
-    return clips
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A system to be measured: what starts it, and what the report says about it."""
+
+    name: str
+    start: Callable[[], AbstractContextManager[System]]
+    about: dict[str, Any]
+    is_peer: bool = False
+
+    def hear_all(self, plan: Plan, progress: Progress) -> list[Clip]:
+        """All recordings, one after the other.
+
+        Raises:
+            RtsttError: it does not work at all.
+        """
+        with self.start() as system:
+            _warm_up(system, plan.corpus)
+            clips = []
+            for recording in plan.corpus:
+                progress(self.name, recording.id)
+                clips.append(measuring.hear(system, recording))
+        return clips
+
+
+def _systems(plan: Plan) -> Iterator[_Candidate]:
+    title = f"offline faster-whisper, beam {BEAM_SIZE}"
+    offline = {"version": package_version(), "title": title, "settings": {}}
+    yield _Candidate(OFFLINE, lambda: SystemProcess(partial(OfflineSystem, plan.model)), offline)
+    settings = {"policy": policy_of(RecognizerSettings())}
+    ours = {"version": package_version(), "title": OURS, "settings": settings}
+    yield _Candidate(OURS, lambda: ServerSystem.started(plan.model.name, chunk_ms=plan.chunk_ms), ours)
+    for key, peer, configuration in plan.peers:
+        environment = Environment(peer.environment, plan.venvs)
+        about = {
+            "version": environment.version(peer.package),
+            "title": peer.name,
+            "protocol": peer.protocol,
+            "configuration": configuration,
+            "settings": {**peer.configurations[configuration], "threads": plan.threads},
+        }
+        start = partial(_peer, plan, peer, configuration, environment)
+        yield _Candidate(f"{key}/{configuration}", start, about, is_peer=True)
+
+
+@contextmanager
+def _peer(plan: Plan, peer: Peer, configuration: str, environment: Environment) -> Iterator[System]:
+    environment.prepare()
+    with (
+        TemporaryDirectory(prefix="rtstt-peer-") as work,
+        PeerSystem.started(
+            peer,
+            configuration,
+            environment,
+            plan.model.path,
+            Path(work),
+            threads=plan.threads,
+            chunk_ms=plan.chunk_ms,
+        ) as system,
+    ):
+        yield system
 
 
 def _warm_up(system: System, corpus: Corpus) -> None:
@@ -134,54 +185,11 @@ def _warm_up(system: System, corpus: Corpus) -> None:
         system.hear(load_audio(first)[: int(_WARM_UP_S * SAMPLE_RATE_HZ)], first.language)
 
 
-@contextmanager
-def _peer(plan: Plan, peer: Peer, configuration: str) -> Iterator[AbstractContextManager[System]]:
-    environment = Environment(peer.environment, plan.venvs)
-    environment.prepare()
-    with TemporaryDirectory(prefix="rtstt-peer-") as work:
-        yield PeerSystem.started(
-            peer,
-            configuration,
-            environment,
-            plan.model.path,
-            Path(work),
-            threads=plan.threads,
-            chunk_ms=plan.chunk_ms,
-        )
-
-
 def _placed(clip: Clip, references: figures.References) -> Clip:
     reference = references.get(clip.recording.id)
     if clip.heard is None or reference is None:
         return clip
     return Clip(clip.recording, replace(clip.heard, events=placed(clip.heard.events, reference)))
-
-
-def _about_offline() -> dict[str, Any]:
-    return {
-        "version": package_version(),
-        "title": f"offline faster-whisper, beam {BEAM_SIZE}",
-        "settings": {},
-    }
-
-
-def _about_ours() -> dict[str, Any]:
-    settings = RecognizerSettings()
-    return {
-        "version": package_version(),
-        "title": "rtstt_lab",
-        "settings": {"policy": policy_of(settings)},
-    }
-
-
-def _about_peer(peer: Peer, configuration: str, plan: Plan) -> dict[str, Any]:
-    return {
-        "version": Environment(peer.environment, plan.venvs).version(peer.package),
-        "title": peer.name,
-        "protocol": peer.protocol,
-        "configuration": configuration,
-        "settings": {**peer.configurations[configuration], "threads": plan.threads},
-    }
 
 
 def _signature(plan: Plan, word_times: str) -> Signature:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import importlib.util
+import io
+import struct
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +62,7 @@ def test_a_library_is_played_a_recording_over_pipes(tmp_path: Path) -> None:
     with PeerProcess([sys.executable, "-c", ECHO], tmp_path / "log", threads=1, piped=True) as peer:
         for seconds in (0.6, 0.3):
             samples = np.zeros(int(seconds * SAMPLE_RATE_HZ), np.float32)
-            told = converse(PipeLink(peer, "es"), samples, chunk_ms=250, cpu_s=peer.cpu_s)
+            told = converse(PipeLink(peer, "es"), samples, peer, chunk_ms=250)
             (at_s, message), *rest = told.messages
             assert message == {"final": f"es {2 * len(samples)}"}
             assert at_s >= seconds
@@ -73,3 +79,25 @@ def test_a_process_that_ends_fails_with_its_last_words(tmp_path: Path) -> None:
     ):
         PipeLink(peer, "en")
     assert "no weights here" in str(peer.failure(str(caught.value)))
+
+
+def test_weights_become_openais_checkpoint() -> None:
+    """Joined projections are split under their names, keys without a bias; heads read back as written."""
+    spec = importlib.util.spec_from_file_location("export_torch", HOSTS / "export_torch.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules.setdefault("torch", types.ModuleType("torch"))
+    export = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(export)
+    raw = io.BytesIO()
+    weight = np.arange(18, dtype=np.float16).reshape(9, 2)
+    raw.write(struct.pack("<I", 6) + _text("WhisperSpec") + struct.pack("<II", 3, 1))
+    raw.write(_text("w") + struct.pack("<BIIBI", 2, *weight.shape, 4, weight.nbytes) + weight.tobytes())
+    raw.seek(0)
+    assert np.array_equal(export.read_variables(raw)["w"], weight)
+    mask = np.frombuffer(gzip.decompress(base64.b85decode(export.heads_mask([[1, 2]], 2, 4))), bool)
+    assert list(np.flatnonzero(mask)) == [6]
+
+
+def _text(text: str) -> bytes:
+    return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
