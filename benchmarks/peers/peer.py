@@ -57,7 +57,7 @@ class Peer:
         configurations: name → what is set, the documented defaults first.
         command: what starts it.
         connect: opens a session with it, in a language or in detection.
-        reader: reads one session's messages.
+        reader: says what each of a session's messages says.
         piped: it is a library, hosted at the other end of pipes.
         per_recording: its process is started anew for every recording; its module says why.
     """
@@ -69,7 +69,7 @@ class Peer:
     configurations: Mapping[str, Settings]
     command: Callable[[Site], Sequence[str]]
     connect: Callable[[Site, PeerProcess, str | None], Link]
-    reader: Callable[[], Reader]
+    reader: Reader
     piped: bool = False
     per_recording: bool = False
 
@@ -138,7 +138,7 @@ class PeerSystem:
             link = self._peer.connect(self._site, process, language)
             told = converse(link, samples, process, chunk_ms=self._chunk_ms)
             duration_s = len(samples) / SAMPLE_RATE_HZ
-            arrived = _read(self._peer.reader(), told.messages, duration_s, self._chunk_ms)
+            arrived = _read(self._peer.reader, told.messages, duration_s, self._chunk_ms)
         except (OSError, ValueError, KeyError, TypeError, WebSocketException) as error:
             raise process.failure(f"{type(error).__name__}: {error}") from error
         if not told.complete:
@@ -166,8 +166,7 @@ def _read(
     reader: Reader, messages: Sequence[tuple[float, Mapping[str, Any]]], duration_s: float, chunk_ms: int
 ) -> list[Arrived]:
     arrived = []
-    for at_s, message in messages:
-        said = reader.read(message)
+    for (at_s, _), said in zip(messages, reader([message for _, message in messages]), strict=True):
         if said is not None:
             sent_s = min(duration_s, at_s // (chunk_ms / 1000) * (chunk_ms / 1000))
             arrived.append(Arrived(at_s, sent_s, said))

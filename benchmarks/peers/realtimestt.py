@@ -14,7 +14,7 @@ from typing import Any, Final
 from benchmarks.peers.conversation import Link, PipeLink
 from benchmarks.peers.peer import HOSTS, Peer, Site
 from benchmarks.peers.processes import PeerProcess
-from benchmarks.peers.transcripts import Said, words_of
+from benchmarks.peers.transcripts import Said, one_by_one, words_of
 
 
 class UtteranceReader:
@@ -25,7 +25,7 @@ class UtteranceReader:
         self._closed = 0
 
     def read(self, message: Mapping[str, Any]) -> Said | None:
-        """See `Reader.read`."""
+        """See `StepReader.read`."""
         number = message.get("utterance", 0)
         committed: tuple[str, ...] = ()
         if "final" in message:
@@ -54,9 +54,9 @@ REALTIMESTT: Final = Peer(
     package="RealtimeSTT",
     environment="realtimestt",
     protocol="feed_audio of the library",
-    configurations={"default": {}, "one-model": {"use_main_model_for_realtime": True}},
+    configurations={"default": {}, "sensitive": {"silero_sensitivity": 0.7, "webrtc_sensitivity": 1}},
     command=_command,
     connect=_connect,
-    reader=UtteranceReader,
+    reader=one_by_one(UtteranceReader),
     piped=True,
 )

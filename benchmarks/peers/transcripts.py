@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -35,12 +35,26 @@ class Said:
     pending: tuple[str, ...] = ()
 
 
-class Reader(Protocol):
-    """Reads one session's messages, in order."""
+Reader: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], Sequence[Said | None]]
+"""What each of a session's messages says; ``None`` where it says nothing of words."""
+
+
+class StepReader(Protocol):
+    """Reads messages one after the other, without knowing what comes."""
 
     def read(self, message: Mapping[str, Any]) -> Said | None:
         """What the message says; ``None`` if it says nothing of words."""
         ...
+
+
+def one_by_one(start: Callable[[], StepReader]) -> Reader:
+    """A reader that is started anew for every session."""
+
+    def read(messages: Sequence[Mapping[str, Any]]) -> list[Said | None]:
+        reader = start()
+        return [reader.read(message) for message in messages]
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from benchmarks.peers.conversation import Link, SocketLink, dial
 from benchmarks.peers.peer import HOSTS, LOOPBACK, Peer, Site
 from benchmarks.peers.processes import PeerProcess
-from benchmarks.peers.transcripts import Said, words_of
+from benchmarks.peers.transcripts import Said, one_by_one, words_of
 
 _QUIET_S: Final = 15.0
 _READY_S: Final = 180.0
@@ -39,7 +39,7 @@ class SegmentReader:
         self._completed: set[tuple[str, str]] = set()
 
     def read(self, message: Mapping[str, Any]) -> Said | None:
-        """See `Reader.read`."""
+        """See `StepReader.read`."""
         if "segments" not in message:
             return None
         committed: list[str] = []
@@ -83,6 +83,6 @@ WHISPER_LIVE: Final = Peer(
     configurations={"default": _DEFAULTS, "eager": {**_DEFAULTS, "same_output_threshold": 3}},
     command=_command,
     connect=_connect,
-    reader=SegmentReader,
+    reader=one_by_one(SegmentReader),
     per_recording=True,
 )

@@ -13,14 +13,14 @@ from typing import Any, Final
 from benchmarks.peers.conversation import Link, PipeLink
 from benchmarks.peers.peer import HOSTS, Peer, Site
 from benchmarks.peers.processes import PeerProcess
-from benchmarks.peers.transcripts import Said, words_of
+from benchmarks.peers.transcripts import Said, one_by_one, words_of
 
 
 class OutputReader:
     """``final`` are words that are out."""
 
     def read(self, message: Mapping[str, Any]) -> Said | None:
-        """See `Reader.read`."""
+        """See `StepReader.read`."""
         return Said(words_of(message["final"])) if "final" in message else None
 
 
@@ -45,6 +45,6 @@ WHISPER_STREAMING: Final = Peer(
     },
     command=_command,
     connect=_connect,
-    reader=OutputReader,
+    reader=one_by_one(OutputReader),
     piped=True,
 )

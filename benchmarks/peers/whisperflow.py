@@ -16,14 +16,14 @@ from benchmarks.peers.checkpoint import checkpoint_of
 from benchmarks.peers.conversation import Link, SocketLink, dial
 from benchmarks.peers.peer import HOSTS, LOOPBACK, Peer, Site
 from benchmarks.peers.processes import PeerProcess
-from benchmarks.peers.transcripts import Said, words_of
+from benchmarks.peers.transcripts import Said, one_by_one, words_of
 
 
 class WindowReader:
     """Each message is the open segment's whole text, or its last."""
 
     def read(self, message: Mapping[str, Any]) -> Said | None:
-        """See `Reader.read`."""
+        """See `StepReader.read`."""
         if "is_partial" not in message:
             return None
         words = words_of(message["data"]["text"])
@@ -54,5 +54,5 @@ WHISPERFLOW: Final = Peer(
     },
     command=_command,
     connect=_connect,
-    reader=WindowReader,
+    reader=one_by_one(WindowReader),
 )

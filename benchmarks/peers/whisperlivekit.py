@@ -1,7 +1,7 @@
 """WhisperLiveKit: LocalAgreement over faster-whisper, and AlignAtt ("SimulStreaming") over PyTorch.
 
-*Committed*: the text of ``lines``. *Shown*: ``buffer_transcription`` behind it. An empty message ends the
-audio; ``ready_to_stop`` ends the session.
+*Committed*: the text of ``lines``, from when it stays. *Shown*: ``buffer_transcription`` behind it. An empty
+message ends the audio; ``ready_to_stop`` ends the session.
 
 AlignAtt reads the attention of a PyTorch decoder; its weights are made from the same CTranslate2 folder
 (`checkpoint`), and its encoder runs on that folder itself.
@@ -9,8 +9,9 @@ AlignAtt reads the attention of a PyTorch decoder; its weights are made from the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
 
 from benchmarks.peers.checkpoint import checkpoint_of
 from benchmarks.peers.conversation import Link, Message, SocketLink, dial
@@ -19,20 +20,35 @@ from benchmarks.peers.processes import PeerProcess
 from benchmarks.peers.transcripts import Said, words_of
 
 
-class LineReader:
-    """Each message holds the whole state: all lines, and the buffer behind them."""
+def read_lines(messages: Sequence[Message]) -> list[Said | None]:
+    """Each message holds the whole state: all lines, and the buffer behind them.
 
-    def __init__(self) -> None:
-        self._committed = 0
+    AlignAtt lets the last word of a line grow, by parts of words. So a word is committed by the message since
+    which it stands in the lines as it does at the end; until then it is shown.
+    """
+    states = [_words(message) if "lines" in message else None for message in messages]
+    final = next((state for state in reversed(states) if state is not None), ())
+    agreeing = [len(final) if state is None else _common_prefix(state, final) for state in states]
+    standing = list(accumulate(reversed(agreeing), min))[::-1]
+    said: list[Said | None] = []
+    committed = 0
+    for message, state, count in zip(messages, states, standing, strict=True):
+        if state is None:
+            said.append(None)
+            continue
+        buffer = words_of(message.get("buffer_transcription") or "")
+        said.append(Said(state[committed:count], state[max(committed, count) :] + buffer))
+        committed = max(committed, count)
+    return said
 
-    def read(self, message: Mapping[str, Any]) -> Said | None:
-        """See `Reader.read`."""
-        if "lines" not in message:
-            return None
-        words = words_of(" ".join(line.get("text") or "" for line in message["lines"]))
-        fresh = words[self._committed :]
-        self._committed = max(self._committed, len(words))
-        return Said(fresh, words_of(message.get("buffer_transcription") or ""))
+
+def _words(message: Message) -> tuple[str, ...]:
+    return words_of(" ".join(line.get("text") or "" for line in message["lines"]))
+
+
+def _common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((i for i, (one, other) in pairs if one != other), min(len(left), len(right)))
 
 
 def _command(site: Site) -> Sequence[str]:
@@ -82,7 +98,7 @@ LOCAL_AGREEMENT: Final = Peer(
     },
     command=_command,
     connect=_connect,
-    reader=LineReader,
+    reader=read_lines,
 )
 
 ALIGNATT: Final = Peer(
@@ -93,5 +109,5 @@ ALIGNATT: Final = Peer(
     configurations={"default": _ALIGNATT, "beam": {**_ALIGNATT, "beams": 5}},
     command=_command,
     connect=_connect,
-    reader=LineReader,
+    reader=read_lines,
 )

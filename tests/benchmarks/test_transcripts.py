@@ -53,10 +53,16 @@ def segment(text: str, *, completed: bool, start: str = "0.000") -> dict[str, ob
                 {"type": "config"},
                 {"lines": [], "buffer_transcription": " One house"},
                 {"lines": [{"text": " One"}], "buffer_transcription": " house"},
+                {"lines": [{"text": " One hou"}, {"text": None}], "buffer_transcription": ""},
                 {"lines": [{"text": " One house."}, {"text": None}], "buffer_transcription": ""},
                 {"type": "ready_to_stop"},
             ],
-            [Said(pending=("One", "house")), Said(("One",), ("house",)), Said(("house.",))],
+            [
+                Said(pending=("One", "house")),
+                Said(("One",), ("house",)),
+                Said(pending=("hou",)),
+                Said(("house.",)),
+            ],
         ),
         (
             REALTIMESTT,
@@ -93,8 +99,7 @@ def test_each_peers_messages_are_read_as_its_module_says(
     peer: Peer, messages: list[dict[str, object]], expected: list[Said]
 ) -> None:
     """Committed words come once, in order; pending ones replace those of before."""
-    reader = peer.reader()
-    assert [said for message in messages if (said := reader.read(message))] == expected
+    assert [said for said in peer.reader(messages) if said] == expected
 
 
 def test_words_are_placed_on_the_reference_they_match_in_order() -> None:
