@@ -15,9 +15,14 @@ import numpy as np
 import psutil
 import pytest
 from benchmarks.peers.conversation import PipeLink, converse
+from benchmarks.peers.environments import Environment
+from benchmarks.peers.peer import Peer, PeerSystem
 from benchmarks.peers.processes import PeerProcess
+from benchmarks.peers.transcripts import one_by_one
+from benchmarks.peers.whisper_streaming import OutputReader
 
 from rtstt_lab.errors import RecognitionError
+from rtstt_lab.lab.bench.heard import Heard
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
 HOSTS = Path(__file__).parents[2] / "benchmarks" / "peers" / "hosts"
@@ -101,3 +106,37 @@ def test_weights_become_openais_checkpoint() -> None:
 
 def _text(text: str) -> bytes:
     return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
+
+
+def test_a_peer_that_ended_is_started_again(tmp_path: Path) -> None:
+    """A host that dies after a session fails there, and the next recording finds a new one."""
+    dies = ECHO.replace(
+        "lines.say(done=True)", "lines.say(done=True) if language == 'es' else exit('out of luck')"
+    )
+    peer = Peer(
+        name="Echo",
+        package="",
+        environment="",
+        protocol="pipes",
+        configurations={"default": {}},
+        command=lambda _: [sys.executable, "-c", dies],
+        connect=lambda _, process, language: PipeLink(process, language),
+        reader=one_by_one(OutputReader),
+        piped=True,
+    )
+    samples = np.zeros(SAMPLE_RATE_HZ // 10, np.float32)
+    environment = Environment("", tmp_path)
+    with PeerSystem.started(
+        peer, "default", environment, tmp_path, tmp_path, threads=1, chunk_ms=250
+    ) as system:
+        assert _text_of(system.hear(samples, "es")) == " es 3200"
+        with pytest.raises(RecognitionError, match="out of luck"):
+            system.hear(samples, "en")
+        heard = system.hear(samples, "es")
+    assert _text_of(heard) == " es 3200"
+    assert heard.rss_mb > 0
+    assert [event["event"] for event in heard.events[:3]] == ["chunk", "sent", "accepted"]
+
+
+def _text_of(heard: Heard) -> str:
+    return "".join(word[0] for event in heard.events if event["event"] == "final" for word in event["words"])
