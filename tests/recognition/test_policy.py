@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtstt_lab.emissions import word_key
 from rtstt_lab.recognition.policy import (
+    POLICIES,
+    AlignAtt,
     CommitPolicy,
+    ConfidenceGated,
+    HoldN,
+    LocalAgreement,
+    Policy,
     common_prefix,
-    continuation,
-    cut,
-    normalized,
-    sentence_end,
 )
 from rtstt_lab.types import Word
 
@@ -25,31 +28,94 @@ def words(text: str, *, start_s: float = 0.0, probability: float = 0.9) -> tuple
     )
 
 
-sentences = st.lists(st.sampled_from(["a", "b", "c", "día", "No.", "no", "uno"]), max_size=8).map(" ".join)
+@st.composite
+def tails(draw: st.DrawFn) -> list[tuple[Word, ...]]:
+    """One to five hypotheses, each word sure or not."""
+    vocabulary = st.sampled_from(["a", "b", "día", "No.", "no"])
+    probability = st.sampled_from([0.2, 0.5, 0.9])
+    drawn = draw(st.lists(st.lists(st.tuples(vocabulary, probability), max_size=8), min_size=1, max_size=5))
+    return [
+        tuple(Word(f" {text}", 0.4 * i, 0.4 * i + 0.3, p) for i, (text, p) in enumerate(each))
+        for each in drawn
+    ]
 
 
-@given(st.lists(sentences, min_size=1, max_size=5), st.floats(0, 4))
-@settings(deadline=None, max_examples=200)
-def test_only_what_the_newest_hypotheses_share_is_committed(texts: list[str], edge_s: float) -> None:
-    """What is committed is a prefix of each of the newest hypotheses, and ends before the hold."""
-    policy = CommitPolicy()
-    tails = [words(text) for text in texts]
-    count = policy.committable(tails, edge_s)
-    for tail in tails[-policy.agreeing :]:
-        assert [normalized(w.text) for w in tail[:count]] == [normalized(w.text) for w in tails[-1][:count]]
-    assert all(word.end_s <= edge_s - policy.hold_s for word in tails[-1][:count])
-    if len(tails) < policy.agreeing:
-        assert count == 0
+policies = st.sampled_from(sorted(POLICIES)).map(POLICIES.__getitem__)
+edges = st.floats(0, 6)
 
 
-@given(sentences, st.floats(0, 4), st.floats(0, 4))
+@given(policies, tails(), edges, st.floats(0, 3))
+@settings(deadline=None, max_examples=300)
+def test_a_later_edge_commits_and_shows_no_less(
+    policy: Policy, heard: list[tuple[Word, ...]], edge_s: float, more_s: float
+) -> None:
+    """Under every policy a count is of words that are there, and more audio behind them takes none back."""
+    for count in (policy.committable, policy.presentable):
+        assert 0 <= count(heard, edge_s) <= count(heard, edge_s + more_s) <= len(heard[-1])
+        assert count([], edge_s) == 0
+
+
+@given(policies, tails())
 @settings(deadline=None)
-def test_a_later_edge_commits_no_less(text: str, edge_s: float, more_s: float) -> None:
-    """More audio after the same words never takes a word back from what can be committed."""
-    policy = CommitPolicy()
-    tails = [words(text)] * 2
-    assert policy.committable(tails, edge_s) <= policy.committable(tails, edge_s + more_s)
-    assert policy.committable(tails, math.inf) == len(tails[-1])
+def test_nothing_waits_for_an_edge_that_cannot_come_nearer(
+    policy: Policy, heard: list[tuple[Word, ...]]
+) -> None:
+    """When nothing can change a hypothesis any more, every policy promises all of it."""
+    assert policy.committable(heard, math.inf) == len(heard[-1])
+
+
+@given(tails(), edges, st.integers(1, 3))
+@settings(deadline=None, max_examples=200)
+def test_agreement_is_of_as_many_hypotheses_as_it_says(
+    heard: list[tuple[Word, ...]], edge_s: float, agreeing: int
+) -> None:
+    """The longest prefix that the newest n share is promised, and nothing before there are n."""
+    count = LocalAgreement(agreeing=agreeing).committable(heard, edge_s)
+    if len(heard) < agreeing:
+        assert count == 0
+        return
+    newest = [[word_key(word.text) for word in tail] for tail in heard[-agreeing:]]
+    assert all(tail[:count] == newest[-1][:count] for tail in newest)
+    assert any(tail[: count + 1] != newest[-1][: count + 1] for tail in newest) or count == len(newest[-1])
+
+
+@given(tails(), edges, st.integers(0, 9))
+@settings(deadline=None)
+def test_hold_n_keeps_the_last_n_words_back(heard: list[tuple[Word, ...]], edge_s: float, held: int) -> None:
+    """Of the newest hypothesis exactly the last n words wait, whatever the others say."""
+    assert HoldN(held=held).committable(heard, edge_s) == max(0, len(heard[-1]) - held)
+
+
+@given(tails(), edges, st.floats(0, 2))
+@settings(deadline=None)
+def test_words_near_the_edge_wait(heard: list[tuple[Word, ...]], edge_s: float, hold_s: float) -> None:
+    """AlignAtt promises, without a second hypothesis, just the words that end long enough before the edge."""
+    ended = [word for word in heard[-1] if word.end_s <= edge_s - hold_s]
+    assert AlignAtt(hold_s=hold_s).committable(heard, edge_s) == len(ended)
+
+
+@given(tails(), edges)
+@settings(deadline=None)
+def test_confidence_lies_between_its_two_holds(heard: list[tuple[Word, ...]], edge_s: float) -> None:
+    """Unsure words wait longer, so no more is promised than by the short hold, no less than by the long."""
+    policy = ConfidenceGated()
+    short, long = AlignAtt(hold_s=policy.hold_s), AlignAtt(hold_s=policy.unsure_hold_s)
+    count = policy.committable(heard, edge_s)
+    assert long.committable(heard, edge_s) <= count <= short.committable(heard, edge_s)
+
+
+@given(tails(), edges, st.floats(0.5, 4))
+@settings(deadline=None, max_examples=200)
+def test_the_combination_asks_for_agreement_until_its_patience_ends(
+    heard: list[tuple[Word, ...]], edge_s: float, patience_s: float
+) -> None:
+    """Old words are promised though disputed; younger ones only as agreement and confidence both allow."""
+    policy = CommitPolicy(patience_s=patience_s)
+    count = policy.committable(heard, edge_s)
+    old = AlignAtt(hold_s=patience_s).committable(heard, edge_s)
+    agreed = LocalAgreement(agreeing=policy.agreeing).committable(heard, edge_s)
+    sure = ConfidenceGated().committable(heard, edge_s)
+    assert count == max(old, min(agreed, max(old, sure)))
 
 
 def test_an_unsure_word_waits_longer_and_holds_the_later_ones() -> None:
@@ -60,62 +126,24 @@ def test_an_unsure_word_waits_longer_and_holds_the_later_ones() -> None:
     assert policy.committable([tail, tail], edge_s=2.7) == 4
 
 
+def test_a_word_that_stays_disputed_is_promised_at_last() -> None:
+    """Two hypotheses that never agree on a word hold it, and all behind it, two seconds and no longer."""
+    disputed = [words("hay tres cosas"), words("ay tres cosas")]
+    policy = CommitPolicy(patience_s=2.0)
+    assert policy.committable(disputed, edge_s=2.2) == 0
+    assert policy.committable(disputed, edge_s=2.31) == 1
+    assert policy.committable([tail[1:] for tail in disputed], edge_s=2.31) == 2
+    assert CommitPolicy(patience_s=math.inf).committable(disputed, edge_s=60.0) == 0
+
+
 def test_case_and_punctuation_do_not_disagree() -> None:
     """Two hypotheses that differ in case and punctuation only say the same."""
     assert common_prefix([words("Él dijo: no"), words("él dijo, ¿no? sí")]) == 3
-    assert normalized(" ¡Ñandú!") == "ñandú"
-    assert normalized(" ...") == "..."
 
 
-@given(sentences, sentences)
-@settings(deadline=None, max_examples=200)
-def test_an_exact_repetition_of_the_committed_words_is_cut_off(before: str, after: str) -> None:
-    """When a hypothesis says the committed words again, the new ones start right after them."""
-    committed = words(before)
-    both = committed + words(after, start_s=0.4 * len(committed))
-    assert continuation(committed, both) == len(committed)
-
-
-@given(sentences, sentences)
-@settings(deadline=None, max_examples=200)
-def test_the_continuation_is_a_place_in_the_hypothesis(committed: str, heard: str) -> None:
-    """Whatever was heard, the cut lies within the hypothesis."""
-    assert 0 <= continuation(words(committed), words(heard)) <= len(heard.split())
-
-
-def test_a_repeated_phrase_is_not_taken_for_its_first_occurrence() -> None:
-    """Time tells a phrase said twice from the one that was committed."""
-    committed = words("it was the best of times")
-    heard = words("it was the best of times it was the best of times")
-    assert continuation(committed, heard) == 6
-
-
-def test_other_words_at_the_same_place_are_not_said_again() -> None:
-    """A later hypothesis that hears the committed words otherwise adds only what comes after them."""
-    committed = words("la harina son blancas")
-    heard = words("las arenas son blanquecinas de grano")
-    assert continuation(committed, heard) == 4
-    merged = (Word(" today", 0.0, 0.7, 0.9), *words("we go", start_s=0.8))
-    assert continuation(words("to day"), merged) == 1
-
-
-def test_committed_words_that_are_missing_later_lose_nothing() -> None:
-    """When the hypothesis begins after what was committed, all of it is new."""
-    assert continuation(words("uno dos tres"), words("cuatro cinco", start_s=1.3)) == 0
-    assert continuation((), words("uno")) == 0
-
-
-def test_a_sentence_ends_at_its_mark() -> None:
-    """The last mark that ends a sentence counts, in quotes too; one after one or two words does not."""
-    assert sentence_end(words("Era la mejor. Era")) == 3
-    assert sentence_end(words('He said "go on!" and')) == 4
-    assert sentence_end(words("No. Sí.")) == 0
-    assert sentence_end(words("sin fin alguno")) == 0
-
-
-def test_a_window_is_cut_in_the_longest_gap_before_the_limit() -> None:
-    """The cut lies between two words, in the longest gap of the last seconds before the limit."""
-    spoken = (*words("a b c d"), *words("e f", start_s=2.0), *words("g h", start_s=2.8))
-    assert cut(spoken, before_s=3.0) == pytest.approx((spoken[3].end_s + 2.0) / 2)
-    assert cut(spoken, before_s=0.2) is None
-    assert cut((), before_s=9.0) is None
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_a_guess_is_not_shown_before_it_is_heard_twice(name: str) -> None:
+    """A word of low probability is shown when the hypothesis before had it too, under every policy."""
+    guess = words("uno") + words("dos", start_s=0.4, probability=0.2)
+    assert POLICIES[name].presentable([guess], 2.0) == 1
+    assert POLICIES[name].presentable([guess, guess], 2.0) == 2

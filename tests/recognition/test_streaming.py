@@ -11,10 +11,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from rtstt_lab.emissions import word_key
 from rtstt_lab.errors import LanguageError
 from rtstt_lab.recognition.endpointing import EndpointingSettings
 from rtstt_lab.recognition.models import LocalModel
-from rtstt_lab.recognition.policy import normalized
 from rtstt_lab.recognition.streaming import RecognizerSettings, Result, StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder, WindowDecode
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Samples, Word
@@ -84,7 +84,7 @@ def stream(recognizer: StreamingRecognizer, audio: Samples, chunk: int = CHUNK) 
 
 
 def said(finals: list[Final]) -> list[str]:
-    return [normalized(word.text) for final in finals for word in final.words]
+    return [word_key(word.text) for final in finals for word in final.words]
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1600, 4000, 8000, 16000, 48000]))
@@ -102,7 +102,7 @@ def test_nothing_is_lost_repeated_or_taken_back(two_cities: Samples, seed: int, 
     no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
     recognizer = StreamingRecognizer(decoder, settings=no_pause, language="es", first_segment=3)
     finals = check(list(stream(recognizer, audio, chunk)), first_segment=3)
-    assert said(finals) == [normalized(word.text) for word in words]
+    assert said(finals) == [word_key(word.text) for word in words]
     assert recognizer.pending_s == 0.0
     assert recognizer.settled_s == pytest.approx(recognizer.heard_s, abs=0.4)
 
@@ -114,7 +114,7 @@ def test_a_reading_is_recognised_as_well_as_offline(tiny: WhisperDecoder, two_ci
     results = list(stream(recognizer, audio))
     finals = check(results)
     text = " ".join(said(finals))
-    offline = [normalized(word.text) for final in tiny.transcribe_offline(audio) for word in final.words]
+    offline = [word_key(word.text) for final in tiny.transcribe_offline(audio) for word in final.words]
     assert errors(offline, text.split()) <= 0.06 * len(offline)
     assert text.split()[-2:] == offline[-2:]
     committed_early = [r for r in results if isinstance(r, Partial) and r.committed]
@@ -166,11 +166,9 @@ def test_a_session_taken_up_again_goes_on(tiny: WhisperDecoder, two_cities: Samp
         len(spoken) + 1,
     )
     assert committed is not None
-    before = said(spoken) + [normalized(w.text) for w in committed.words[: committed.committed]]
+    before = said(spoken) + [word_key(w.text) for w in committed.words[: committed.committed]]
     offline = [
-        normalized(w.text)
-        for f in tiny.transcribe_offline(two_cities[: 12 * SAMPLE_RATE_HZ])
-        for w in f.words
+        word_key(w.text) for f in tiny.transcribe_offline(two_cities[: 12 * SAMPLE_RATE_HZ]) for w in f.words
     ]
     assert errors(offline, before + said(finals)) <= 4
     assert finals[0].words[0].start_s >= mark_s

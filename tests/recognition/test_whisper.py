@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtstt_lab.emissions import word_key
 from rtstt_lab.errors import LanguageError, ModelNotFoundError
 from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
 from rtstt_lab.recognition.models import LocalModel
-from rtstt_lab.recognition.policy import normalized
 from rtstt_lab.recognition.whisper import DecoderOptions, WhisperDecoder
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, text_of
 
@@ -44,7 +44,7 @@ def test_the_short_window_says_what_the_padded_one_says(base: WhisperDecoder, se
     whole[: len(sentence)] = sentence
     padded = base.decode(whole, start_s=0.0, language="en", beam_size=5)
     assert (short.looped, short.bounded) == (False, False)
-    assert [normalized(w.text) for w in short.hypothesis.words] == [normalized(w.text) for w in padded.words]
+    assert [word_key(w.text) for w in short.hypothesis.words] == [word_key(w.text) for w in padded.words]
 
 
 def test_silence_gives_no_words(base: WhisperDecoder, tiny: WhisperDecoder) -> None:

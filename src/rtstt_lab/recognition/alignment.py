@@ -17,9 +17,9 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
 
+from rtstt_lab.emissions import word_key
 from rtstt_lab.errors import RecognitionError
 from rtstt_lab.recognition.models import LocalModel, check_language
-from rtstt_lab.recognition.policy import normalized
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
 
 VERSION: Constant = 3
@@ -162,7 +162,7 @@ def cut_pieces(samples: Samples, words: Sequence[str], heard: Sequence[Word]) ->
 def _seams(words: Sequence[str], heard: Sequence[Word]) -> list[tuple[int, float, float]]:
     """Where two agreed words meet: index of the second, end of the first, start of the second."""
     matcher = SequenceMatcher(
-        None, [normalized(word) for word in words], [normalized(word.text) for word in heard], autojunk=False
+        None, [word_key(word) for word in words], [word_key(word.text) for word in heard], autojunk=False
     )
     return [
         (block.a + k, heard[block.b + k - 1].end_s, heard[block.b + k].start_s)

@@ -1,188 +1,216 @@
 """Which words of a hypothesis may be promised: pure functions of the hypotheses so far.
 
-LocalAgreement-n: Liu et al. 2020, "Low-Latency Sequence-to-Sequence Speech Recognition and Translation by
-Partial Hypothesis Selection". Waiting for words near the edge of the window is AlignAtt's idea (Papi et
-al. 2023), applied after the decode to the aligned times of the words.
+LocalAgreement-n and hold-n: Liu et al. 2020, "Low-Latency Sequence-to-Sequence Speech Recognition and
+Translation by Partial Hypothesis Selection". Waiting for words near the edge of the window is AlignAtt's
+idea (Papi et al. 2023), applied after the decode to the aligned times of the words.
+
+All of them take *tails*: the words after the promised ones, of each hypothesis, oldest first; and the *edge*:
+the newest audio that the newest hypothesis heard, ``inf`` when nothing more can change it.
 """
 
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from types import MappingProxyType
 from typing import Final as Constant
+from typing import Protocol, TypeVar
 
-from rtstt_lab.types import Hypothesis, Word
+from rtstt_lab.emissions import word_key
+from rtstt_lab.types import Word
 
-_SENTENCE_ENDS: Constant = (".", "?", "!", "。", "？", "！", "…")
-_SKIP: Constant = (
-    0.6  # a word that only one side has: dearer than half of a pair that agrees in time or in spelling
-)
-_SAME_TIME_S: Constant = 0.5  # words further apart than this are different ones
+_Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, slots=True)
-class CommitPolicy:
-    """When a word is promised.
+class Policy(Protocol):
+    """When a word is promised, and when it is worth showing; without state, so a log can be scored again."""
+
+    @property
+    def agreeing(self) -> int:
+        """So many of the newest tails are looked at."""
+        ...
+
+    @property
+    def hold_s(self) -> float:
+        """A sure word that ends nearer to the edge waits; silence of this length behind it is as good."""
+        ...
+
+    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """How many leading words of the newest tail can be promised."""
+        ...
+
+    def presentable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """How many leading words of the newest tail are worth showing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """When a word is shown, whatever promises it. Words cut by the edge are guesses: shown, they flicker.
 
     Attributes:
-        agreeing: as many of the newest hypotheses have to say it (LocalAgreement-n).
-        hold_s: it ends at least so long before the newest audio;
-        unsure_hold_s: this long, if its probability is under
-        sure_probability: this.
-        shown_probability: a word that no earlier hypothesis had is shown from this probability on,
-        shown_hold_s: when it ends so long before the newest audio. Words cut by the edge are guesses:
-            shown, they flicker.
+        shown_probability: a word that the hypothesis before had not is shown from this probability on,
+        shown_hold_s: when it ends so long before the edge.
     """
 
-    agreeing: int = 2
-    hold_s: float = 0.5
-    unsure_hold_s: float = 1.5
-    sure_probability: float = 0.5
     shown_probability: float = 0.5
     shown_hold_s: float = 0.0
 
-    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
-        """How many leading words of the newest tail can be promised.
-
-        Args:
-            tails: the words after the committed ones, of each hypothesis, oldest first.
-            edge_s: the newest audio that the newest hypothesis heard; ``inf`` when nothing more can change
-                it.
-        """
-        if not tails or len(tails) < self.agreeing:
-            return 0
-        agreed = common_prefix(tails[-self.agreeing :])
-        for index, word in enumerate(tails[-1][:agreed]):
-            hold_s = self.hold_s if word.probability >= self.sure_probability else self.unsure_hold_s
-            if word.end_s > edge_s - hold_s:
-                return index
-        return agreed
-
     def presentable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
-        """How many leading words of the newest tail are worth showing.
-
-        Args:
-            tails: as in `committable`.
-            edge_s: the newest audio that the newest hypothesis heard.
-        """
+        """How many leading words of the newest tail are worth showing."""
         if not tails:
             return 0
         count = common_prefix(tails[-2:]) if len(tails) > 1 else 0
-        for word in tails[-1][count:]:
-            if word.probability < self.shown_probability or word.end_s > edge_s - self.shown_hold_s:
-                break
-            count += 1
-        return count
+        return count + _leading(
+            tails[-1][count:],
+            lambda w: w.probability >= self.shown_probability and w.end_s <= edge_s - self.shown_hold_s,
+        )
 
 
-def normalized(text: str) -> str:
-    """A word without case, space and punctuation: what two hypotheses are compared by."""
-    return "".join(c for c in text.casefold() if unicodedata.category(c)[0] not in "PSZ") or text.strip()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAgreement(Showing):
+    """LocalAgreement-n: what the newest hypotheses have in common.
+
+    Attributes:
+        agreeing: how many of them.
+    """
+
+    agreeing: int = 2
+
+    @property
+    def hold_s(self) -> float:
+        """Nothing waits for the edge alone."""
+        return 0.0
+
+    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """See `Policy`."""
+        return len(tails[-1]) if tails and math.isinf(edge_s) else agreed(tails, self.agreeing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldN(Showing):
+    """Hold-n: all but the last words.
+
+    Attributes:
+        held: how many wait.
+    """
+
+    held: int = 3
+
+    @property
+    def agreeing(self) -> int:
+        """The newest hypothesis is enough."""
+        return 1
+
+    @property
+    def hold_s(self) -> float:
+        """What waits is counted in words."""
+        return 0.0
+
+    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """See `Policy`."""
+        if not tails:
+            return 0
+        return len(tails[-1]) if math.isinf(edge_s) else max(0, len(tails[-1]) - self.held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignAtt(Showing):
+    """AlignAtt, applied afterwards: words that end near the edge wait; no second hypothesis is asked.
+
+    Attributes:
+        hold_s: how near.
+    """
+
+    hold_s: float = 0.8
+
+    @property
+    def agreeing(self) -> int:
+        """The newest hypothesis is enough."""
+        return 1
+
+    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """See `Policy`."""
+        return _leading(tails[-1], lambda w: w.end_s <= edge_s - self.hold_s) if tails else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfidenceGated(Showing):
+    """As AlignAtt, where unsure words wait longer.
+
+    Attributes:
+        hold_s: a word ends at least so long before the edge;
+        unsure_hold_s: this long, if its probability is under
+        sure_probability: this.
+    """
+
+    hold_s: float = 0.5
+    unsure_hold_s: float = 1.5
+    sure_probability: float = 0.5
+
+    @property
+    def agreeing(self) -> int:
+        """The newest hypothesis is enough."""
+        return 1
+
+    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """See `Policy`."""
+        return _leading(tails[-1], lambda w: w.end_s <= edge_s - self.holds_s(w)) if tails else 0
+
+    def holds_s(self, word: Word) -> float:
+        """How long before the edge this word has to end."""
+        return self.hold_s if word.probability >= self.sure_probability else self.unsure_hold_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitPolicy(ConfidenceGated):
+    """What the recognizer uses: agreement and both holds, and patience with what keeps being disputed.
+
+    Attributes:
+        agreeing: as many of the newest hypotheses have to say a word (LocalAgreement-n), and it must have
+            left `hold_s` or `unsure_hold_s` behind it;
+        patience_s: or it ends so long before the edge: more audio will not settle it, agreed or not.
+    """
+
+    agreeing: int = 2
+    patience_s: float = 2.0
+
+    def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
+        """See `Policy`."""
+        if not tails:
+            return 0
+        old = _leading(tails[-1], lambda w: w.end_s <= edge_s - self.patience_s)
+        shared = tails[-1][old : agreed(tails, self.agreeing)]
+        return old + _leading(shared, lambda w: w.end_s <= edge_s - self.holds_s(w))
+
+
+POLICIES: Constant[Mapping[str, Policy]] = MappingProxyType(
+    {
+        "combined": CommitPolicy(),
+        "local-agreement-2": LocalAgreement(agreeing=2),
+        "local-agreement-3": LocalAgreement(agreeing=3),
+        "hold-3": HoldN(held=3),
+        "hold-6": HoldN(held=6),
+        "align-att": AlignAtt(),
+        "confidence": ConfidenceGated(),
+    }
+)
+"""Those that benchmarks compare, by name."""
+
+
+def agreed(tails: Sequence[Sequence[Word]], agreeing: int) -> int:
+    """How many leading words the newest hypotheses share; 0 while there are fewer of them."""
+    return common_prefix(tails[-agreeing:]) if len(tails) >= agreeing else 0
 
 
 def common_prefix(tails: Sequence[Sequence[Word]]) -> int:
-    """How many leading words all of these have in common."""
-    count = 0
-    for words in zip(*tails, strict=False):
-        if len({normalized(word.text) for word in words}) > 1:
-            break
-        count += 1
-    return count
+    """How many leading words all of these have in common, case and punctuation apart."""
+    return _leading(
+        list(zip(*tails, strict=False)), lambda words: len({word_key(word.text) for word in words}) == 1
+    )
 
 
-def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
-    """Where a hypothesis goes on from what is committed already.
-
-    The hypothesis covers the committed words once more, perhaps in other words. All committed words are
-    aligned to each beginning of the hypothesis by edit distance, where a pair costs half its difference in
-    spelling and half its difference in time; the beginning that costs least is what was committed. So a
-    repeated phrase is not taken for its first occurrence, other words at the same time are not said twice,
-    and words that the hypothesis no longer has cost it nothing.
-
-    Args:
-        committed: the committed words within the window.
-        words: the hypothesis of that window.
-
-    Returns:
-        The index of the first new word; ``len(words)`` if there is none.
-    """
-    if not committed:
-        return 0
-    end_s = committed[-1].end_s
-    row = [_SKIP * count for count in range(len(committed) + 1)]
-    best, best_cost = 0, row[-1] + (_boundary_cost(end_s, -math.inf, words[0].start_s) if words else 0.0)
-    for index, word in enumerate(words):
-        fresh = [row[0] + _SKIP]
-        for column, expected in enumerate(committed):
-            paired = row[column] + _pair_cost(expected, word)
-            fresh.append(min(paired, row[column + 1] + _SKIP, fresh[column] + _SKIP))
-        row = fresh
-        following_s = words[index + 1].start_s if index + 1 < len(words) else math.inf
-        cost = row[-1] + _boundary_cost(end_s, word.end_s, following_s)
-        if cost <= best_cost:
-            best, best_cost = index + 1, cost
-    return best
-
-
-def following(committed: Sequence[Word], hypothesis: Hypothesis) -> tuple[Word, ...]:
-    """The words after the committed ones; their times never run back behind those."""
-    earliest_s = committed[-1].end_s if committed else hypothesis.start_s
-    words = []
-    for word in hypothesis.words[continuation(committed, hypothesis.words) :]:
-        start_s = min(max(word.start_s, earliest_s), hypothesis.end_s)
-        end_s = min(max(word.end_s, start_s), hypothesis.end_s)
-        words.append(replace(word, start_s=start_s, end_s=end_s))
-        earliest_s = start_s
-    return tuple(words)
-
-
-def _pair_cost(expected: Word, word: Word) -> float:
-    """Half for the spelling, half for the time; 1 for words that have nothing to do with each other."""
-    apart_s = abs(expected.start_s + expected.end_s - word.start_s - word.end_s) / 2
-    ours, theirs = normalized(expected.text), normalized(word.text)
-    if ours == theirs:
-        unlike = 0.0
-    elif apart_s > 2 * _SAME_TIME_S:
-        unlike = 1.0
-    else:
-        unlike = 1.0 - SequenceMatcher(None, ours, theirs, autojunk=False).ratio()
-    return (unlike + min(1.0, apart_s / _SAME_TIME_S)) / 2
-
-
-def _boundary_cost(end_s: float, before_s: float, after_s: float) -> float:
-    """For a cut whose neighbours lie on the wrong side of the end of what is committed."""
-    return max(before_s - end_s, end_s - after_s, 0.0) / _SAME_TIME_S
-
-
-def sentence_end(words: Sequence[Word], *, min_words: int = 3) -> int:
-    """How many leading words make whole sentences; 0 if none is complete."""
-    for count in range(len(words), min_words - 1, -1):
-        if words[count - 1].text.rstrip("\"'”»)").endswith(_SENTENCE_ENDS):
-            return count
-    return 0
-
-
-def cut(words: Sequence[Word], *, before_s: float) -> float | None:
-    """Where a window may begin anew: a boundary between two committed words, at the latest ``before_s``.
-
-    Of the boundaries in the last three seconds before the limit the one with the longest gap wins, the end
-    of a sentence counting as a quarter of a second more.
-
-    Returns:
-        The time; ``None`` if no boundary lies before the limit.
-    """
-    candidates = []
-    for word, following in pairwise(words):
-        if following.start_s <= before_s:
-            gap_s = following.start_s - word.end_s
-            bonus_s = 0.25 if word.text.endswith(_SENTENCE_ENDS) else 0.0
-            candidates.append((following.start_s, gap_s + bonus_s, word.end_s))
-    if not candidates:
-        return None
-    latest_s = candidates[-1][0]
-    start_s, _, end_s = max((c for c in candidates if c[0] >= latest_s - 3.0), key=lambda c: (c[1], c[0]))
-    return (start_s + end_s) / 2
+def _leading(items: Sequence[_Item], holds: Callable[[_Item], bool]) -> int:
+    return sum(1 for _ in takewhile(holds, items))

@@ -14,23 +14,22 @@ import math
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final as Constant
-from typing import TypeAlias
 
 from rtstt_lab.recognition.buffer import AudioBuffer
+from rtstt_lab.recognition.continuation import cut
 from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEvent, SpeechStarted
 from rtstt_lab.recognition.models import check_language
-from rtstt_lab.recognition.policy import cut, following, sentence_end
+from rtstt_lab.recognition.promises import Decoded, DecodeKind, Promises, Result
 from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
-from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Samples, Word
+from rtstt_lab.types import SAMPLE_RATE_HZ, Hypothesis, Samples
 
 __all__ = ["RecognizerSettings", "RecognizerStatistics", "Result", "StreamingRecognizer"]
 
 _log: Constant = logging.getLogger(__name__)
-
-Result: TypeAlias = Partial | Final
 
 
 @dataclass(slots=True)
@@ -47,13 +46,13 @@ class _Window:
     samples: Samples
     start_s: float
     end_s: float
-    closing: bool
-    quiet: bool
+    heard_s: float
+    kind: DecodeKind
 
     @property
     def thorough(self) -> bool:
         """Whether this may well be the last word on these words."""
-        return self.closing or self.quiet
+        return self.kind != "running"
 
 
 class StreamingRecognizer:
@@ -67,6 +66,7 @@ class StreamingRecognizer:
         start_s: time of the first sample that will come, for a session taken up again.
         first_segment: number of its next segment.
         context: the text that came before it.
+        observer: told what became known at each step, so that it can be scored again.
 
     Raises:
         LanguageError: the model doesn't know the language.
@@ -82,6 +82,7 @@ class StreamingRecognizer:
         start_s: float = 0.0,
         first_segment: int = 0,
         context: str = "",
+        observer: Callable[[Decoded], None] | None = None,
     ) -> None:
         check_language(decoder.model, language)
         self._decoder = decoder
@@ -93,14 +94,11 @@ class StreamingRecognizer:
         self._utterances: deque[_Utterance] = deque()
         self._language = "en" if decoder.model.english_only else language
         self._language_evidence: dict[str, float] = {}
-        self._text_before = context
-        self._segment = first_segment
-        self._revision = 0
-        self._shown: tuple[Word, ...] = ()
-        self._committed: list[Word] = []
-        self._window_words: list[Word] = []
-        self._tails: deque[tuple[Word, ...]] = deque(maxlen=self._settings.policy.agreeing)
-        self._ready: Hypothesis | None = None
+        self._promises = Promises(self._settings, first_segment=first_segment, context=context)
+        self._observer = observer
+        self._ready = False
+        self._promised_s = start_s
+        self._carry_from_s = start_s
         self._anchor_s = start_s
         self._decoded_s = start_s
         self._statistics = RecognizerStatistics()
@@ -116,8 +114,7 @@ class StreamingRecognizer:
         with self._lock:
             if not self._utterances:
                 return self._detector.quiet_until_s
-            start_s = self._utterances[0].start_s
-            return max(start_s, self._window_words[-1].end_s) if self._window_words else start_s
+            return max(self._utterances[0].start_s, self._promised_s)
 
     @property
     def pending_s(self) -> float:
@@ -174,8 +171,8 @@ class StreamingRecognizer:
             if not self._wants_step():
                 return []
             window = self._next_window()
-            ready = self._ready if window.closing and self._heard_to_its_end(self._utterances[0]) else None
-        return self._close(self._tails[-1], ready) if ready else self._decode(window)
+            ready = self._ready and self._heard_to_its_end(self._utterances[0])
+        return self._learn(window, None) if window.kind == "closing" and ready else self._decode(window)
 
     def _heard_to_its_end(self, utterance: _Utterance) -> bool:
         """Whether the newest decode heard the utterance's last word and the quiet after it."""
@@ -202,11 +199,11 @@ class StreamingRecognizer:
             return []
         nothing = Hypothesis((), window.start_s, window.end_s, self._language or "en", 0.0, 0.0, 1.0)
         with self._lock:
-            if not window.closing:
+            if window.kind != "closing":
                 self._utterances.appendleft(_Utterance(window.start_s, window.end_s))
                 self._utterances[1].start_s = window.end_s
-            self._window_words = []  # the next window must not reach back into this one
-        results = self._close((), nothing)
+            self._carry_from_s = window.end_s
+        results = self._learn(replace(window, kind="closing"), nothing)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(self._anchor_s)
@@ -224,9 +221,8 @@ class StreamingRecognizer:
 
     def _begin_utterance(self, start_s: float) -> None:
         """Puts the window's start where an utterance begins, or back into the speech shortly before it."""
-        carried = [word for word in self._window_words if word.start_s >= start_s - self._settings.carry_s]
+        carried = self._promises.since(max(start_s - self._settings.carry_s, self._carry_from_s))
         self._anchor_s = max(self._buffer.start_s, carried[0].start_s - 0.1) if carried else start_s
-        self._window_words = carried
         self._decoded_s = start_s
 
     def _wants_step(self) -> bool:
@@ -249,9 +245,13 @@ class StreamingRecognizer:
         utterance = self._utterances[0]
         whole_s = self.heard_s if utterance.end_s is None else utterance.end_s
         end_s = min(whole_s, self._anchor_s + MAX_WINDOW_S)
-        closing = utterance.end_s is not None and end_s == whole_s
-        quiet = utterance.end_s is None and self._quiet()
-        return _Window(self._buffer.between(self._anchor_s, end_s), self._anchor_s, end_s, closing, quiet)
+        kind: DecodeKind = "running"
+        if utterance.end_s is None:
+            kind = "quiet" if self._quiet() else "running"
+        elif end_s == whole_s:
+            kind = "closing"
+        samples = self._buffer.between(self._anchor_s, end_s)
+        return _Window(samples, self._anchor_s, end_s, self.heard_s, kind)
 
     def _decode(self, window: _Window) -> list[Result]:
         began = time.perf_counter()
@@ -265,111 +265,48 @@ class StreamingRecognizer:
             thorough=window.thorough,
         )
         self._count(window, decoded, time.perf_counter() - began)
-        hypothesis = decoded.hypothesis
-        tail = following(self._window_words, hypothesis)
-        results = (
-            self._close(tail, hypothesis)
-            if window.closing
-            else self._advance(tail, hypothesis, quiet=window.quiet)
-        )
+        results = self._learn(window, decoded.hypothesis)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
         return results
 
-    def _advance(self, tail: tuple[Word, ...], hypothesis: Hypothesis, *, quiet: bool) -> list[Result]:
-        self._tails.append(tail)
-        self._ready = hypothesis if quiet else None
-        # Words that silence follows are not cut by the window's edge: only the unsure ones wait.
-        edge_s = hypothesis.end_s + (self._settings.policy.hold_s if quiet else 0.0)
-        enough = quiet or hypothesis.end_s - hypothesis.start_s >= self._settings.first_commit_s
-        count = (
-            self._settings.policy.committable(tuple(self._tails), edge_s) if self._language and enough else 0
-        )
-        shown = self._settings.policy.presentable(tuple(self._tails), edge_s)
-        count = max(count, self._overdue(tail, hypothesis))
-        self._commit(tail[:count])
-        self._tails = deque((words[count:] for words in self._tails), self._tails.maxlen)
-        results = self._close_sentences(hypothesis)
-        self._cut_window(tail[count:], hypothesis.end_s)
-        return results + self._show(tail[count : max(count, shown)], hypothesis.end_s)
-
-    def _overdue(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> int:
-        """How many words must be promised, agreed or not, because the window would grow without bound."""
-        if hypothesis.end_s - hypothesis.start_s < self._settings.max_window_s + self._settings.keep_s:
-            return 0
-        return sum(word.end_s <= hypothesis.end_s - self._settings.keep_s for word in tail)
-
-    def _close(self, tail: tuple[Word, ...], hypothesis: Hypothesis) -> list[Result]:
-        self._commit(tail)
-        results: list[Result] = []
-        if self._committed:
-            results = [self._final(len(self._committed), hypothesis)]
-        elif self._shown:
-            results = self._show((), hypothesis.end_s)
-        self._tails.clear()
-        self._ready = None
+    def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
+        """Turns what a window says into results, and moves on to the next window."""
+        decoded = Decoded(window.heard_s, window.kind, self._language is not None, hypothesis)
+        if self._observer:
+            self._observer(decoded)
+        results = self._promises.hear(decoded)
+        self._ready = window.kind == "quiet"
+        promised = self._promises.since(window.start_s)
         with self._lock:
-            self._utterances.popleft()
-            if self._utterances:
-                self._begin_utterance(self._utterances[0].start_s)
+            if promised:
+                self._promised_s = max(self._promised_s, promised[-1].end_s)
+            if window.kind == "closing":
+                self._utterances.popleft()
+                if self._utterances:
+                    self._begin_utterance(self._utterances[0].start_s)
+        if window.kind != "closing":
+            self._cut_window(window.end_s)
         return results
 
-    def _commit(self, words: tuple[Word, ...]) -> None:
-        self._committed += words
-        with self._lock:
-            self._window_words += words
-
-    def _close_sentences(self, hypothesis: Hypothesis) -> list[Result]:
-        if not self._committed:
-            return []
-        count = sentence_end(self._committed)
-        if (
-            not count
-            and self._committed[-1].end_s - self._committed[0].start_s > self._settings.max_segment_s
-        ):
-            count = len(self._committed)
-        return [self._final(count, hypothesis)] if count else []
-
-    def _final(self, count: int, hypothesis: Hypothesis) -> Final:
-        words = tuple(self._committed[:count])
-        del self._committed[:count]
-        final = Final(self._segment, words, hypothesis.end_s, hypothesis.language)
-        self._segment += 1
-        self._revision, self._shown = 0, ()
-        self._text_before += "".join(word.text for word in words)
-        self._text_before = self._text_before[-2000:]
-        return final
-
-    def _show(self, tail: tuple[Word, ...], end_s: float) -> list[Result]:
-        words = (*self._committed, *tail)
-        if not words and not self._shown:
-            return []
-        partial = Partial(self._segment, self._revision, words, len(self._committed), end_s)
-        self._revision += 1
-        self._shown = words
-        return [partial]
-
-    def _cut_window(self, tail: tuple[Word, ...], end_s: float) -> None:
+    def _cut_window(self, end_s: float) -> None:
         if end_s - self._anchor_s <= self._settings.max_window_s:
             return
         limit_s = end_s - self._settings.keep_s
-        at_s = cut(self._window_words, before_s=limit_s)
-        if at_s is None and not (tail and tail[0].start_s < limit_s):
+        at_s = cut(self._promises.since(self._anchor_s), before_s=limit_s)
+        waiting = self._promises.waiting
+        if at_s is None and not (waiting and waiting[0].start_s < limit_s):
             at_s = limit_s  # nothing is being said there
         if at_s is not None and at_s > self._anchor_s:
             with self._lock:
                 self._anchor_s = at_s
-                self._window_words = [word for word in self._window_words if word.start_s >= at_s - 0.02]
 
     def _prompt_before(self) -> str:
         """What the user gave, and the committed text that ends where the window begins."""
         if not self._settings.context_chars:
             return self._prompt
-        before = self._text_before + "".join(word.text for word in self._committed)
-        inside = "".join(word.text for word in self._window_words)
-        if inside and before.endswith(inside):
-            before = before[: -len(inside)]
+        before = self._promises.text_before(self._anchor_s)
         before = before[-self._settings.context_chars :].partition(" ")[2] if before else ""
         return f"{self._prompt} {before}".strip()
 
