@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rtstt_lab.recognition.streaming import RecognizerSettings
 
@@ -21,13 +23,24 @@ def machine() -> str:
 
 
 def policy_of(settings: RecognizerSettings) -> str:
-    """The recognizer's settings that move figures, in one line."""
-    policy = settings.policy
-    return (
-        f"LocalAgreement-{policy.agreeing}, hold {policy.hold_s:g}/{policy.unsure_hold_s:g} s, "
-        f"every {settings.interval_s:g} s, window {settings.keep_s:g}–{settings.max_window_s:g} s, "
-        f"beam {settings.beam_size}/{settings.settle_beam_size}"
-    )
+    """Every setting of the recognizer in one line: those of two runs that differ give two lines."""
+    return "; ".join((_named(settings.policy), _named(settings.endpointing), _values(settings)))
+
+
+def _named(part: Any) -> str:
+    return f"{type(part).__name__}: {_values(part)}"
+
+
+def _values(part: Any) -> str:
+    """Names and plain values of a dataclass, seconds with their unit."""
+    values = ((field.name, getattr(part, field.name)) for field in fields(part))
+    return ", ".join(_value(name, value) for name, value in values if not is_dataclass(value))
+
+
+def _value(name: str, value: float | str) -> str:
+    number = f"{value:g}" if isinstance(value, float) else str(value)
+    title = name.removesuffix("_s").replace("_", " ")
+    return f"{title} {number} s" if name.endswith("_s") else f"{title} {number}"
 
 
 def _processor() -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Final as Constant
 
 from rtstt_lab.recognition.endpointing import EndpointingSettings
-from rtstt_lab.recognition.policy import CommitPolicy
+from rtstt_lab.recognition.policy import POLICIES, CommitPolicy, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class RecognizerSettings:
     beam_size: int = 3
     settle_beam_size: int = 5
     context_chars: int = 120
-    policy: CommitPolicy = field(default_factory=CommitPolicy)
+    policy: Policy = field(default_factory=CommitPolicy)
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     max_segment_s: float = 20.0
     language_after_s: float = 2.5
@@ -47,6 +48,8 @@ class RecognizerSettings:
     @classmethod
     def profile(cls, name: str) -> RecognizerSettings:
         """``balanced`` is the default; ``fast`` costs and waits less, ``accurate`` more.
+
+        A policy's name is ``balanced`` under that policy.
 
         Raises:
             KeyError: for another name.
@@ -62,7 +65,12 @@ class RecognizerSettings:
                 beam_size=5,
                 policy=CommitPolicy(hold_s=0.8, unsure_hold_s=2.0),
             ),
+            **{name: replace(balanced, policy=policy) for name, policy in POLICIES.items()},
         }[name]
+
+
+PROFILES: Constant = ("fast", "balanced", "accurate")
+"""Of `RecognizerSettings.profile`, policies apart."""
 
 
 @dataclass(frozen=True, slots=True)
