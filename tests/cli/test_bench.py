@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from rtstt_lab.recognition.policy import POLICIES
+
 from .conftest import Run
 
 
 def test_streaming_is_measured_beside_offline(rtstt: Run, tmp_path: Path) -> None:
-    """Every key of the report is there, for both systems, with conditions and nothing failed."""
+    """Every key of the report is there, for both systems; its decodes can be scored under every policy."""
     done = rtstt(
         *("bench", "streaming", "--path", "recognizer", "--model", "tiny.en"),
-        *("--ids", "en_beckett", "--json", "out/bench.json"),
+        *("--ids", "en_beckett", "--json", "out/bench.json", "--log", "decodes"),
     )
     assert done.returncode == 0, done.stderr
     measured = json.loads((tmp_path / "out/bench.json").read_text("utf-8"))
@@ -31,6 +33,16 @@ def test_streaming_is_measured_beside_offline(rtstt: Run, tmp_path: Path) -> Non
     assert streaming["final_latency_s"]["p50"] < offline["final_latency_s"]["p50"]
     assert measured["ratios"]["cpu_all"] > 0
     assert measured["signature"]["model"].startswith("tiny.en ")
+    scored = rtstt("bench", "policies", "decodes", "--json", "out/policies.json")
+    assert scored.returncode == 0, scored.stderr
+    assert "| combined | en |" in scored.stdout
+    policies = json.loads((tmp_path / "out/policies.json").read_text("utf-8"))["policies"]
+    assert set(policies) == set(POLICIES)
+    again = policies["combined"]
+    assert [again[key] for key in ("wer", "unstable_ratio")] == [
+        streaming[key] for key in ("wer", "unstable_ratio")
+    ]
+    assert 0 < again["final_latency_s"]["mean"] <= streaming["final_latency_s"]["mean"]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +50,7 @@ def test_streaming_is_measured_beside_offline(rtstt: Run, tmp_path: Path) -> Non
     [
         (("--model", "tiny.en", "--ids", "es_laboratory"), "holds no recording that can be measured"),
         (("--path", "server", "--slowdown", "2"), "default settings"),
+        (("--path", "server", "--log", "decodes"), "default settings"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(
@@ -48,3 +61,19 @@ def test_what_cannot_be_measured_is_said_in_one_line(
     assert done.returncode in {1, 2}
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [(None, "no decodes of the chosen recordings"), ('{"version": 0}\n', "version: 0, not 1")],
+)
+def test_decodes_that_are_not_there_are_asked_for(
+    rtstt: Run, tmp_path: Path, kept: str | None, reason: str
+) -> None:
+    """A folder without decodes, or with a file that is none, gives one line that says what to do."""
+    if kept is not None:
+        (tmp_path / "en_beckett.jsonl").write_text(kept, "utf-8")
+    done = rtstt("bench", "policies", ".", "--ids", "en_beckett")
+    assert done.returncode in {1, 2}
+    assert reason in done.stderr
+    assert "rtstt bench streaming --log" in done.stderr

@@ -17,16 +17,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rtstt_lab.cli.localized import LazyGroup, command, option
 from rtstt_lab.errors import StorageError, UsageError
 from rtstt_lab.lab.bench import benchmark, report, selection
+from rtstt_lab.lab.bench import policies as scoring
 from rtstt_lab.recognition.models import ModelStore
-from rtstt_lab.recognition.streaming import RecognizerSettings
+from rtstt_lab.recognition.policy import POLICIES
+from rtstt_lab.recognition.settings import PROFILES, RecognizerSettings
 from rtstt_lab.records import write_atomically
 from rtstt_lab.replay.corpus import Corpus
 
-_COMMANDS: Final = {"streaming": "rtstt_lab.cli.bench:streaming"}
+_COMMANDS: Final = {
+    "streaming": "rtstt_lab.cli.bench:streaming",
+    "policies": "rtstt_lab.cli.bench:policies",
+}
 
 bench: Final = LazyGroup("bench", commands_at=_COMMANDS, help="bench.help")
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
 @command("streaming", help_key="bench.streaming")
@@ -36,7 +42,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @option("--model", default="base", show_default=True, help_key="bench.model")
 @option(
     "--policy",
-    type=click.Choice(["fast", "balanced", "accurate"]),
+    type=click.Choice([*PROFILES, *POLICIES]),
     default="balanced",
     show_default=True,
     help_key="bench.policy",
@@ -46,6 +52,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
     "--slowdown", type=click.FloatRange(1.0, 100.0), default=1.0, show_default=True, help_key="bench.slowdown"
 )
 @option("--path", type=click.Choice(["server", "recognizer"]), help_key="bench.path")
+@option("--log", type=_FOLDER, help_key="bench.log")
 @option("--json", "json_file", type=_FILE, help_key="bench.json")
 @option("--table", type=_FILE, help_key="bench.table")
 def streaming(  # noqa: PLR0917 - click gives every option by its name
@@ -57,6 +64,7 @@ def streaming(  # noqa: PLR0917 - click gives every option by its name
     interval: float | None,
     slowdown: float,
     path: str | None,
+    log: Path | None,
     json_file: Path | None,
     table: Path | None,
 ) -> None:
@@ -72,19 +80,35 @@ def streaming(  # noqa: PLR0917 - click gives every option by its name
     settings = RecognizerSettings.profile(policy)
     if interval is not None:
         settings = replace(settings, interval_s=interval)
-    special = settings != RecognizerSettings() or slowdown != 1.0
+    special = settings != RecognizerSettings() or slowdown != 1.0 or log is not None
     plan = benchmark.Plan(
         corpus=corpus,
         model=local,
         settings=settings,
         path=path or ("recognizer" if special else "server"),
         slowdown=slowdown,
+        decodes=log,
     )
-    with _progress(plan) as progress:
+    with _progress(plan.work_s) as progress:
         measured = benchmark.measure(plan, store, progress)
     _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
     if table is not None:
         report.write_table(table, measured)
+
+
+@command("policies", help_key="bench.policies")
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@option("--manifest", type=_FILE, help_key="bench.manifest")
+@option("--ids", metavar="ID,…", help_key="bench.ids")
+@option("--json", "json_file", type=_FILE, help_key="bench.json")
+def policies(folder: Path, manifest: Path | None, ids: str | None, json_file: Path | None) -> None:
+    """Scores what `streaming` decoded under every policy."""
+    corpus = selection.measurable(_corpus(manifest, ids))
+    with _progress(selection.total_s(corpus)) as progress:
+        scored = scoring.score(corpus, folder, ModelStore(), progress)
+    click.echo(scoring.markdown(scored))
+    if json_file is not None:
+        _write(json_file, json.dumps(scored, ensure_ascii=False, indent=2))
 
 
 def _corpus(manifest: Path | None, ids: str | None) -> Corpus:
@@ -104,7 +128,7 @@ def _write(path: Path | None, text: str) -> None:
 
 
 @contextmanager
-def _progress(plan: benchmark.Plan) -> Iterator[benchmark.Progress]:
+def _progress(work_s: float) -> Iterator[benchmark.Progress]:
     """A bar on stderr: seconds of audio that all systems have heard; without a terminal, a line each."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -119,7 +143,7 @@ def _progress(plan: benchmark.Plan) -> Iterator[benchmark.Progress]:
         console=console,
     )
     with bar:
-        task = bar.add_task("", total=round(plan.work_s))
+        task = bar.add_task("", total=round(work_s))
 
         def advance(recording_id: str, audio_s: float) -> None:
             bar.update(task, description=recording_id, advance=audio_s)

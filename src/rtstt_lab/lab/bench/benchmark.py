@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from rtstt_lab.analysis.metrics import Signature
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.errors import UsageError
 from rtstt_lab.lab.bench import measuring
+from rtstt_lab.lab.bench.decodes import write_decodes
 from rtstt_lab.lab.bench.figures import Clip
 from rtstt_lab.lab.bench.heard import System
 from rtstt_lab.lab.bench.offline import BEAM_SIZE, OfflineSystem
@@ -43,9 +45,10 @@ class Plan:
         path: ``recognizer`` (virtual clock) or ``server`` (real time, over sockets).
         slowdown: multiplies the measured decode time.
         chunk_ms: of audio in a message.
+        decodes: folder that what the recognizer decoded is kept in; ``None`` keeps nothing.
 
     Raises:
-        UsageError: settings or a slowdown that a server does not take.
+        UsageError: settings, a slowdown or a folder of decodes that a server does not take.
     """
 
     corpus: Corpus
@@ -54,9 +57,11 @@ class Plan:
     path: str = "recognizer"
     slowdown: float = 1.0
     chunk_ms: int = CHUNK_MS
+    decodes: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.path == "server" and (self.settings != RecognizerSettings() or self.slowdown != 1.0):
+        special = self.settings != RecognizerSettings() or self.slowdown != 1.0 or self.decodes is not None
+        if self.path == "server" and special:
             raise UsageError("bench_server_settings")
 
     @property
@@ -104,6 +109,8 @@ def _hear_all(plan: Plan, progress: Progress) -> dict[str, list[Clip]]:
             for name, system in systems.items():
                 clips[name].append(measuring.hear(system, recording))
                 progress(recording.id, recording.duration_s)
+            if plan.decodes is not None:
+                write_decodes(plan.decodes, clips["streaming"][-1], plan.settings)
     return clips
 
 

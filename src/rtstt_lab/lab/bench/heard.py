@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from rtstt_lab.recognition.promises import Decoded
 from rtstt_lab.types import Final, Partial, Samples
 
 
@@ -18,12 +19,14 @@ class Heard:
         cpu_s: CPU seconds of all of the system's threads and processes.
         rss_mb: its resident memory when the recording was over.
         statistics: what the recognizer counted; empty where it counts nothing.
+        decoded: what it decoded, step by step; empty where that is not known.
     """
 
     events: Sequence[Mapping[str, Any]]
     cpu_s: float
     rss_mb: float
     statistics: dict[str, float] = field(default_factory=dict)
+    decoded: Sequence[Decoded] = ()
 
 
 class System(Protocol):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from rtstt_lab.lab.bench.heard import Heard, chunk_events, view_event
 from rtstt_lab.lab.bench.meters import Meter
 from rtstt_lab.recognition.models import LocalModel
+from rtstt_lab.recognition.promises import Decoded
 from rtstt_lab.recognition.streaming import RecognizerSettings, Result, StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
@@ -61,7 +62,10 @@ class RecognizerSystem:
 
     def hear(self, samples: Samples, language: str | None) -> Heard:
         """See `System.hear`."""
-        recognizer = StreamingRecognizer(self._decoder, settings=self._settings, language=language)
+        decoded: list[Decoded] = []
+        recognizer = StreamingRecognizer(
+            self._decoder, settings=self._settings, language=language, observer=decoded.append
+        )
         before_s = self._meter.cpu_s()
         events = list(
             stream(
@@ -73,7 +77,7 @@ class RecognizerSystem:
             )
         )
         cpu_s = self._meter.cpu_s() - before_s
-        return Heard(events, cpu_s, self._meter.rss_mb(), asdict(recognizer.statistics()))
+        return Heard(events, cpu_s, self._meter.rss_mb(), asdict(recognizer.statistics()), decoded)
 
 
 def stream(
