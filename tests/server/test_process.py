@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from .talk import TOKEN, listening
@@ -103,3 +104,15 @@ def test_the_process_is_kept_private(server):
     core = next(line for line in limits.read_text().splitlines() if line.startswith("Max core file size"))
     assert core.split()[4:6] == ["0", "0"]
     assert listening(server.process.pid) == [("127.0.0.1", server.port)]
+
+
+@pytest.mark.requirement("O3")
+def test_the_process_is_lean(server):
+    """What analyses and draws is not loaded into it; at rest it holds model and libraries alone."""
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    if not maps.exists():
+        pytest.skip("no /proc on this system")
+    loaded = maps.read_text("utf-8")
+    assert "onnxruntime" in loaded
+    assert not [name for name in ("pandas", "matplotlib", "pyarrow", "scipy") if f"/{name}/" in loaded]
+    assert psutil.Process(server.process.pid).memory_info().rss < 450e6

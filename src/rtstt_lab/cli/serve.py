@@ -17,7 +17,7 @@ import click
 from rtstt_lab.cli.localized import command, option, say
 from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.messages import PROTOCOL
-from rtstt_lab.server import auth
+from rtstt_lab.server import auth, heap
 from rtstt_lab.server.settings import ServerSettings, check_exposure
 
 _LEAST_TOKEN: Final = 16
@@ -102,6 +102,7 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
 
 def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
     _one_thread_each()
+    heap.one_arena()
     _no_core_dumps()
     # Only now: the numeric libraries read their settings when they are loaded.
     from rtstt_lab.server import serving  # noqa: PLC0415

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 from typing import Final as Constant
@@ -34,6 +34,9 @@ _log: Constant = logging.getLogger(__name__)
 MAX_WINDOW_S: Constant = 29.0
 """The longest window: 30 s is what the encoder has positions for, less the second of zeros."""
 
+# oneDNN compiles the encoder's convolutions for each length of window, and keeps 1024 results of a megabyte
+# or so. Few lengths come twice.
+_KEPT_KERNELS: Constant = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 _PAD_SAMPLES: Constant = SAMPLE_RATE_HZ
 _ENCODER_FRAMES: Constant = 3000
 _POSITIONS: Constant = _ENCODER_FRAMES // 2
@@ -58,14 +61,14 @@ class DecoderOptions:
         workers: decodes that may run at once, one a session.
         tail_positions: how much encoded silence follows a short window (20 ms each); 1500 fills it up to
             the 30 s that the model was trained with, which costs a quarter more and is always done in a
-            thorough decode.
+            thorough decode. ``None`` encodes 30 s whatever the window holds, as plain Whisper does.
     """
 
     device: str = "auto"
     compute_type: str = "auto"
     threads: int = 1
     workers: int = 2
-    tail_positions: int = 400
+    tail_positions: int | None = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class WhisperDecoder:
         self._model = whisper.model
         self._options = options
         self._log_mel = LogMel(whisper.feature_extractor)
-        self._short_windows = self._model.device == "cpu"
+        self._short_windows = self._model.device == "cpu" and options.tail_positions is not None
         self._tokenizer = lru_cache(maxsize=None)(self._make_tokenizer)
 
     @classmethod
@@ -126,6 +129,7 @@ class WhisperDecoder:
         """
         options = options or DecoderOptions()
         device, compute_type = _placement(options)
+        os.environ.setdefault(*_KEPT_KERNELS)
         try:
             whisper = WhisperModel(
                 os.fspath(model.path),
@@ -139,6 +143,10 @@ class WhisperDecoder:
                 "model_load", name=model.name, device=device, compute_type=compute_type, reason=error
             ) from error
         return cls(model, whisper, options)
+
+    def with_tail(self, positions: int | None) -> WhisperDecoder:
+        """The same loaded weights with other `DecoderOptions.tail_positions`."""
+        return type(self)(self._local, self._whisper, replace(self._options, tail_positions=positions))
 
     @property
     def model(self) -> LocalModel:
@@ -219,7 +227,7 @@ class WhisperDecoder:
             raise ValueError(f"a window of {duration_s:.1f} s is longer than {MAX_WINDOW_S} s")
         language = language or max((p := self.language_probabilities(samples)), key=lambda code: p[code])
         try:
-            encoded = self._encode(samples, tail=_POSITIONS if thorough else self._options.tail_positions)
+            encoded = self._encode(samples, tail=_POSITIONS if thorough else None)
             text = self._generate(encoded, language, prompt, beam_size, duration_s)
             decoded, fell_back = text.decoded, False
             if thorough and self._short_windows and self._dubious(text, language):
@@ -311,7 +319,8 @@ class WhisperDecoder:
         frames = min(len(window) // 320 * 2, _ENCODER_FRAMES)
         encoded = np.array(self._run_encoder(self._features(window, frames)))
         positions = encoded.shape[1]
-        last = min(positions + (self._options.tail_positions if tail is None else tail), _POSITIONS)
+        tail = tail if tail is not None else self._options.tail_positions or 0
+        last = min(positions + tail, _POSITIONS)
         return ctranslate2.StorageView.from_array(
             np.concatenate((encoded, self._silence[:, positions:last]), axis=1)
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rtstt_lab.recognition.models import LocalModel, ModelStore, Progress, check_language
 from rtstt_lab.recognition.whisper import DecoderOptions, WhisperDecoder
+from rtstt_lab.server import heap
 
 log = logging.getLogger(__name__)
 
@@ -90,5 +91,6 @@ class ModelPool:
     def _load(self, model: LocalModel) -> WhisperDecoder:
         decoder = WhisperDecoder.load(model, self._options)
         decoder.warm_up()
+        heap.trim()  # weights are read as they lie in the file and then converted: twice their size, once
         log.info("loaded model %s (%s, %s)", model.name, decoder.device, decoder.compute_type)
         return decoder

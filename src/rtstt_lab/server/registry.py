@@ -24,7 +24,7 @@ from rtstt_lab.protocol.server_parts import token_hash
 from rtstt_lab.recognition.models import ModelStore, Progress
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.recognition.whisper import DecoderOptions
-from rtstt_lab.server import auth
+from rtstt_lab.server import auth, heap
 from rtstt_lab.server.executor import Executor
 from rtstt_lab.server.host import SessionHost
 from rtstt_lab.server.limits import admit_session
@@ -37,6 +37,7 @@ from rtstt_lab.transcript import Transcript, TranscriptHeader, history, render, 
 
 WS_PATH: Constant = "/api/streaming/sessions/{session_id}/ws"
 _SAMPLE_EVERY_S: Constant = 1.0
+_TRIM_EVERY_S: Constant = 10.0
 _LOW_RAM_MB: Constant = 1024.0
 _TOMBSTONE_S: Constant = 24 * 3600.0
 _MAX_TOMBSTONES: Constant = 10_000
@@ -93,6 +94,7 @@ class SessionRegistry:
         self._executor = Executor(options.workers)
         self._monitor = ResourceMonitor(self._clock)
         self._sample = self._monitor.sample()
+        self._trimmed_s = self._clock()
         self._hosts: dict[str, SessionHost] = {}
         self._coming = 0
         self._tombstones: dict[str, Tombstone] = {}
@@ -322,7 +324,7 @@ class SessionRegistry:
             del self._tombstones[next(iter(self._tombstones))]
 
     async def _watch(self) -> None:
-        """Once a second: looks at the machine, tells every session, unloads what is idle."""
+        """Once a second: looks at the machine, tells every session, frees what is idle."""
         while True:
             await asyncio.sleep(_SAMPLE_EVERY_S)
             try:
@@ -342,6 +344,9 @@ class SessionRegistry:
         expired = self._clock() - _TOMBSTONE_S
         for session_id in [i for i, stone in self._tombstones.items() if stone.buried_s < expired]:
             del self._tombstones[session_id]
+        if self._clock() - self._trimmed_s >= _TRIM_EVERY_S:
+            await asyncio.to_thread(heap.trim)
+            self._trimmed_s = self._clock()
 
 
 def _hashes(session: SessionHost | Tombstone | None) -> tuple[str, ...]:
