@@ -92,7 +92,10 @@ class Promises:
 
     def promise(self, count: int) -> list[Result]:
         """Promises so many of the words that wait, whatever the policy says."""
-        return self._promise(count, count, self._newest) if count and self._newest else []
+        if not count or self._newest is None:
+            return []
+        shown = self._settings.policy.presentable(tuple(self._tails), self._newest.end_s)
+        return self._promise(count, shown, self._newest)
 
     def _advance(self, hypothesis: Hypothesis, *, quiet: bool, settled: bool) -> list[Result]:
         self._tails.append(tuple(following(self.since(hypothesis.start_s), hypothesis)))
