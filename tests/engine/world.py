@@ -31,6 +31,8 @@ class ScriptedWorker:
         failures: so many recognitions fail from now on.
         deaf: not even a hole can be fed.
         late: so many chunks' audio stays inside the decoder.
+        slowed: it says that it decodes less than it wants to.
+        most_s: the most audio that one recognition hears, as a window has an end.
     """
 
     def __init__(self, late: int = 0) -> None:
@@ -39,6 +41,9 @@ class ScriptedWorker:
         self.failures = 0
         self.deaf = False
         self.late = late
+        self.slowed = False
+        self.most_s = inf
+        self.most_pending_s = 0.0
         self.fed: list[int] = []
         self.skipped_s: list[tuple[float, float]] = []
         self.language: str | None = None
@@ -70,7 +75,7 @@ class ScriptedWorker:
         if self.failures:
             self.failures -= 1
             raise RecognitionError("recognition_failed", start_s=self._decoded_s, reason="scripted")
-        heard_s, results = self.heard_s, []
+        heard_s, results = min(self.heard_s, self._decoded_s + self.most_s), []
         if job.kind == "skip":
             self.skipped_s.append((self._final_s, heard_s))
             self._final_s = self._decoded_s = heard_s
@@ -89,10 +94,16 @@ class ScriptedWorker:
 
     def hearing(self) -> fx.Hearing:
         pending_s = self.heard_s - self._decoded_s
+        self.most_pending_s = max(self.most_pending_s, pending_s)
         words = self._words(self._final_s, self._decoded_s)
         settled_s = words[-2].end_s if len(words) > 1 else self._final_s
         return fx.Hearing(
-            self.heard_s, settled_s, pending_s, pending_s >= WORD_S, wants_final=False, language=self.language
+            self.heard_s,
+            settled_s,
+            pending_s,
+            pending_s >= WORD_S,
+            slowed=self.slowed,
+            language=self.language,
         )
 
     def close(self) -> None:

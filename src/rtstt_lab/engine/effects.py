@@ -112,8 +112,8 @@ class Hearing:
         heard_s: the newest sample that came in, on the audio clock.
         settled_s: audio before this is disposed of: final, committed, or without speech.
         pending_s: speech that came in and that no decode has reached.
-        wants_step: a step would have something to do,
-        wants_final: and would make an utterance final that has ended.
+        wants_step: a step would have something to do that is worth its cost.
+        slowed: decodes are fewer and cheaper than wanted, since they take too long.
         language: ISO 639-1 code, once it is known.
     """
 
@@ -121,7 +121,7 @@ class Hearing:
     settled_s: float
     pending_s: float
     wants_step: bool
-    wants_final: bool
+    slowed: bool
     language: str | None
 
 

@@ -13,7 +13,6 @@ from rtstt_lab.engine import effects as fx
 from rtstt_lab.engine.feeding import Feeding, Settle
 from rtstt_lab.engine.jobs import Jobs
 from rtstt_lab.engine.marks import CommitMarks
-from rtstt_lab.engine.pacing import Pacer
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
 
@@ -23,7 +22,6 @@ class Pipeline:
     Args:
         effects: where its own go.
         feed_ahead_s: unheard speech that is given to the recognizer at once.
-        longest_interval_s: the most audio between two partial decodes.
 
     Attributes:
         hearing: the recognizer, as last reported.
@@ -32,8 +30,8 @@ class Pipeline:
         decode_s: how long the last recognition took.
     """
 
-    def __init__(self, effects: list[fx.Effect], *, feed_ahead_s: float, longest_interval_s: float) -> None:
-        self.hearing = fx.Hearing(0.0, 0.0, 0.0, wants_step=False, wants_final=False, language=None)
+    def __init__(self, effects: list[fx.Effect], *, feed_ahead_s: float) -> None:
+        self.hearing = fx.Hearing(0.0, 0.0, 0.0, wants_step=False, slowed=False, language=None)
         self.samples = 0
         self.recorded_ms = 0
         self.decode_s = 0.0
@@ -42,7 +40,7 @@ class Pipeline:
         self._feeding = Feeding()
         self._jobs = Jobs()
         self._marks = CommitMarks()
-        self._pacer = Pacer(longest_interval_s)
+        self._begun_at = 0.0
 
     @property
     def audio_s(self) -> float:
@@ -62,7 +60,7 @@ class Pipeline:
     @property
     def slowed(self) -> bool:
         """Partials come less often than they might, since the machine cannot keep up."""
-        return self._pacer.interval_s > 0
+        return self.hearing.slowed
 
     def put(self, item: fx.FeedAudio | fx.FeedHole) -> None:
         """A chunk or hole, in order."""
@@ -89,7 +87,7 @@ class Pipeline:
             settle = self._feeding.next_settle()
             if settle is not None:
                 self._begin(settle.kind, now)
-            elif not self._feeding.at_settle and (self._full or self._pacer.due(self.hearing)):
+            elif not self._feeding.at_settle and (self._full or self.hearing.wants_step):
                 self._begin("step", now)
 
     def audio_fed(self, seq: int, report: fx.AudioReport) -> bool:
@@ -123,7 +121,7 @@ class Pipeline:
         kind = self._jobs.done(job)
         if kind is None:
             return None
-        self.decode_s = self._pacer.end(now)
+        self.decode_s = now - self._begun_at
         self._hear(report.samples, report.hearing)
         if kind == "finish":
             self._marks.complete(2**31, report.samples)
@@ -174,7 +172,7 @@ class Pipeline:
 
     @property
     def _full(self) -> bool:
-        """The recognizer is given no more before it has heard some of what it has, however slowed it is."""
+        """The recognizer is given no more before it has heard some of what it has, whatever it wants."""
         return self.hearing.pending_s >= self._feed_ahead_s
 
     def _feed(self) -> None:
@@ -186,5 +184,5 @@ class Pipeline:
             self._effects.append(item)
 
     def _begin(self, kind: fx.JobKind, now: float) -> None:
-        self._pacer.begin(self.hearing, now)
+        self._begun_at = now
         self._effects.append(self._jobs.begin(kind))

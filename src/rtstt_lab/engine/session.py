@@ -47,11 +47,7 @@ class SessionEngine:
         self._started_at = started_at
         self._stage = Stage.OPEN
         self._effects: list[fx.Effect] = []
-        self._pipeline = Pipeline(
-            self._effects,
-            feed_ahead_s=settings.feed_ahead_s,
-            longest_interval_s=settings.longest_interval_s,
-        )
+        self._pipeline = Pipeline(self._effects, feed_ahead_s=settings.feed_ahead_s)
         self._figures = Figures(now)
         limits = session.limits
         self._queue_s = limits.credit_ms / 1000

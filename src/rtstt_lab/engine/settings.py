@@ -18,7 +18,6 @@ class EngineSettings:
         failed_s: and how long the text of one that could not be saved can still be fetched.
         low_memory_mb: a warning below this (A2).
         least_memory_mb: saved and released below this (E3).
-        longest_interval_s: the most audio between two partial decodes when the machine cannot keep up.
     """
 
     feed_ahead_s: float = 10.0
@@ -29,4 +28,3 @@ class EngineSettings:
     failed_s: float = 3_600.0
     low_memory_mb: float = 1_024.0
     least_memory_mb: float = 256.0
-    longest_interval_s: float = 4.0

@@ -134,6 +134,6 @@ class SessionWorker:
             settled_s=recognizer.settled_s,
             pending_s=recognizer.pending_s,
             wants_step=recognizer.wants_step,
-            wants_final=recognizer.wants_final,
+            slowed=recognizer.slowed,
             language=recognizer.language,
         )

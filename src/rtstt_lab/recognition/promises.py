@@ -76,6 +76,10 @@ class Promises:
         text = self._before + "".join(word.text for word in self._open)
         return text.removesuffix("".join(word.text for word in self.since(start_s)))
 
+    def adapt(self, settings: RecognizerSettings) -> None:
+        """From now on another trade holds; what was promised stays so."""
+        self._settings = settings
+
     def hear(self, decoded: Decoded) -> list[Result]:
         """Takes in what a step made known.
 

@@ -23,6 +23,8 @@ class RecognizerSettings:
         carry_s: the window of a new utterance takes in what was said so shortly before; 0 takes in nothing.
         beam_size: of the decodes while somebody speaks.
         settle_beam_size: of the one at the end of an utterance.
+        settle_thoroughly: that one is checked, and done again over the padded window where it is in doubt.
+        join_s: utterances that wait for their decode are decoded together, up to this length; 0 joins none.
         context_chars: so much text from before the window is given to the model; 0 gives none.
         policy: which words are promised while somebody speaks.
         endpointing: what counts as speech, and what as a pause.
@@ -39,6 +41,8 @@ class RecognizerSettings:
     carry_s: float = 3.0
     beam_size: int = 3
     settle_beam_size: int = 5
+    settle_thoroughly: bool = True
+    join_s: float = 0.0
     context_chars: int = 120
     policy: Policy = field(default_factory=CommitPolicy)
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)

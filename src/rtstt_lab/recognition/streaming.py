@@ -22,6 +22,7 @@ from rtstt_lab.recognition.buffer import AudioBuffer
 from rtstt_lab.recognition.continuation import cut
 from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEvent, SpeechStarted
 from rtstt_lab.recognition.models import check_language
+from rtstt_lab.recognition.pacing import Pace
 from rtstt_lab.recognition.promises import Decoded, DecodeKind, Promises, Result
 from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
@@ -30,6 +31,8 @@ from rtstt_lab.types import SAMPLE_RATE_HZ, Hypothesis, Samples
 __all__ = ["RecognizerSettings", "RecognizerStatistics", "Result", "StreamingRecognizer"]
 
 _log: Constant = logging.getLogger(__name__)
+
+_APART_S: Constant = 2.0  # utterances with a longer pause between them are not decoded together
 
 
 @dataclass(slots=True)
@@ -67,6 +70,8 @@ class StreamingRecognizer:
         first_segment: number of its next segment.
         context: the text that came before it.
         observer: told what became known at each step, so that it can be scored again.
+        clock: seconds of the time in which audio comes in; while decodes take too much of it they are made
+            fewer and cheaper (`Pace`).
 
     Raises:
         LanguageError: the model doesn't know the language.
@@ -83,10 +88,14 @@ class StreamingRecognizer:
         first_segment: int = 0,
         context: str = "",
         observer: Callable[[Decoded], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         check_language(decoder.model, language)
         self._decoder = decoder
-        self._settings = settings or RecognizerSettings()
+        self._pace = Pace(settings or RecognizerSettings())
+        self._settings = self._pace.settings
+        self._clock = clock
+        self._due_at: float | None = None
         self._prompt = (prompt or "").strip()
         self._lock = threading.Lock()
         self._buffer = AudioBuffer(start_s)
@@ -138,6 +147,11 @@ class StreamingRecognizer:
             return bool(self._utterances) and self._utterances[0].end_s is not None
 
     @property
+    def slowed(self) -> bool:
+        """Decodes are fewer and cheaper than wanted, since they take too long."""
+        return self._pace.slowed
+
+    @property
     def language(self) -> str | None:
         """As given or as settled; ``None`` while there was too little speech to tell."""
         return self._language
@@ -157,6 +171,7 @@ class StreamingRecognizer:
             self._note(self._detector.accept(samples))
             if not self._utterances:
                 self._buffer.drop_before(self._detector.quiet_until_s - self._settings.carry_s)
+            self._note_due()
 
     def step(self) -> list[Result]:
         """Decodes the newest state once, if that is worth it. Blocks; meant for a worker thread.
@@ -170,8 +185,10 @@ class StreamingRecognizer:
         with self._lock:
             if not self._wants_step():
                 return []
-            window = self._next_window()
             ready = self._ready and self._heard_to_its_end(self._utterances[0])
+            if not ready:
+                self._join_waiting()
+            window = self._next_window()
         return self._learn(window, None) if window.kind == "closing" and ready else self._decode(window)
 
     def _heard_to_its_end(self, utterance: _Utterance) -> bool:
@@ -225,6 +242,13 @@ class StreamingRecognizer:
         self._anchor_s = max(self._buffer.start_s, carried[0].start_s - 0.1) if carried else start_s
         self._decoded_s = start_s
 
+    def _note_due(self) -> None:
+        """Since when a step is due: the wait for its turn is time that the machine doesn't have either."""
+        if not self._wants_step():
+            self._due_at = None
+        elif self._due_at is None:
+            self._due_at = self._clock()
+
     def _wants_step(self) -> bool:
         if not self._utterances:
             return False
@@ -241,6 +265,16 @@ class StreamingRecognizer:
         """Whether the open utterance may be about to end."""
         return self._detector.silence_s >= self._settings.quiet_s
 
+    def _join_waiting(self) -> None:
+        """Makes one of utterances that wait one behind the other, if they are short and close together."""
+        while len(self._utterances) > 1:
+            first, second = self._utterances[0], self._utterances[1]
+            joined_s = (self.heard_s if second.end_s is None else second.end_s) - self._anchor_s
+            if joined_s > self._settings.join_s or second.start_s - first.speech_end_s > _APART_S:
+                return
+            self._utterances.popleft()
+            self._utterances[0] = _Utterance(first.start_s, second.end_s, second.speech_end_s)
+
     def _next_window(self) -> _Window:
         utterance = self._utterances[0]
         whole_s = self.heard_s if utterance.end_s is None else utterance.end_s
@@ -254,21 +288,29 @@ class StreamingRecognizer:
         return _Window(samples, self._anchor_s, end_s, self.heard_s, kind)
 
     def _decode(self, window: _Window) -> list[Result]:
-        began = time.perf_counter()
+        began = self._clock()
+        due_at = began if self._due_at is None else self._due_at
+        beam_size = self._settings.settle_beam_size if window.thorough else self._settings.beam_size
         language = self._language or self._detect(window)
         decoded = self._decoder.decode_window(
             window.samples,
             start_s=window.start_s,
             language=language,
             prompt=self._prompt_before(),
-            beam_size=self._settings.settle_beam_size if window.thorough else self._settings.beam_size,
-            thorough=window.thorough,
+            beam_size=beam_size,
+            thorough=window.thorough and self._settings.settle_thoroughly,
         )
-        self._count(window, decoded, time.perf_counter() - began)
+        ended = self._clock()
+        self._count(window, decoded, ended - began)
+        self._pace.decoded(ended - due_at, window.end_s - window.start_s, decoded.tokens, beam_size)
+        self._settings = self._pace.settings
+        self._promises.adapt(self._settings)
         results = self._learn(window, decoded.hypothesis)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
+            self._due_at = None
+            self._note_due()
         return results
 
     def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtstt_lab.lab.bench.streaming import stream
+from rtstt_lab.lab.bench.streaming import VirtualClock, stream
 from rtstt_lab.types import Final, Partial, Samples, Word
 
 WORD = Word(" one", 0.1, 0.4, 0.9)
@@ -40,7 +40,8 @@ class Scripted:
 def played(slowdown: float) -> tuple[Scripted, list[dict]]:
     recognizer = Scripted()
     samples = np.zeros(round(1.6 * 16_000), np.float32)
-    events = stream(recognizer, samples, chunk_ms=250, slowdown=slowdown, busy_s=lambda: recognizer.busy_s)
+    clock = VirtualClock(lambda: recognizer.busy_s)
+    events = stream(recognizer, samples, chunk_ms=250, clock=clock, slowdown=slowdown)
     return recognizer, list(events)
 
 

@@ -7,6 +7,7 @@ it. So latencies are computation-aware, and a run takes as long as the computing
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -62,22 +63,56 @@ class RecognizerSystem:
 
     def hear(self, samples: Samples, language: str | None) -> Heard:
         """See `System.hear`."""
+        clock = VirtualClock(self._meter.busy_s)
         decoded: list[Decoded] = []
         recognizer = StreamingRecognizer(
-            self._decoder, settings=self._settings, language=language, observer=decoded.append
+            self._decoder,
+            settings=self._settings,
+            language=language,
+            observer=decoded.append,
+            clock=clock,
         )
         before_s = self._meter.cpu_s()
-        events = list(
-            stream(
-                recognizer,
-                samples,
-                chunk_ms=self._chunk_ms,
-                slowdown=self._slowdown,
-                busy_s=self._meter.busy_s,
-            )
-        )
+        played = stream(recognizer, samples, chunk_ms=self._chunk_ms, clock=clock, slowdown=self._slowdown)
+        events = list(played)
         cpu_s = self._meter.cpu_s() - before_s
         return Heard(events, cpu_s, self._meter.rss_mb(), asdict(recognizer.statistics()), decoded)
+
+
+class VirtualClock:
+    """Stands still but for computing, and for what is waited for.
+
+    Args:
+        busy_s: seconds of computing so far.
+    """
+
+    def __init__(self, busy_s: Callable[[], float]) -> None:
+        self._busy_s = busy_s
+        self._now_s = 0.0
+        self._factor = 0.0
+        self._read_s = busy_s()
+
+    def __call__(self) -> float:
+        """Seconds since the recording began."""
+        busy_s = self._busy_s()
+        self._now_s += self._factor * (busy_s - self._read_s)
+        self._read_s = busy_s
+        return self._now_s
+
+    @contextmanager
+    def computing(self, factor: float) -> Iterator[None]:
+        """Meanwhile computing takes so many times what it takes here."""
+        self()
+        self._factor = factor
+        try:
+            yield
+        finally:
+            self()
+            self._factor = 0.0
+
+    def wait_until(self, at_s: float) -> None:
+        """Nothing is computed before this moment."""
+        self._now_s = max(self(), at_s)
 
 
 def stream(
@@ -85,7 +120,7 @@ def stream(
     samples: Samples,
     *,
     chunk_ms: int,
-    busy_s: Callable[[], float],
+    clock: VirtualClock,
     slowdown: float = 1.0,
 ) -> Iterator[dict[str, Any]]:
     """Plays a recording to a recognizer that has one core to itself.
@@ -94,7 +129,7 @@ def stream(
         recognizer: fresh.
         samples: shape ``(n,)``, float32, 16 kHz mono.
         chunk_ms: a chunk arrives when its last sample has been recorded.
-        busy_s: seconds of computing so far.
+        clock: at its beginning; the recognizer may read it too.
         slowdown: multiplies what decodes take.
 
     Yields:
@@ -103,18 +138,15 @@ def stream(
     size = SAMPLE_RATE_HZ * chunk_ms // 1000
     chunks = [samples[start : start + size] for start in range(0, len(samples), size)]
     ends_s = [min((seq + 1) * size, len(samples)) / SAMPLE_RATE_HZ for seq in range(len(chunks))]
-    now = 0.0
 
     def timed(work: Callable[[], Sequence[Result] | None], factor: float) -> list[dict[str, Any]]:
-        nonlocal now
-        began_s = busy_s()
-        results = work() or ()
-        now += (busy_s() - began_s) * factor
-        return [view_event(result, now) for result in results]
+        with clock.computing(factor):
+            results = work() or ()
+        return [view_event(result, clock()) for result in results]
 
     seq = 0
     while True:
-        while seq < len(chunks) and ends_s[seq] <= now:
+        while seq < len(chunks) and ends_s[seq] <= clock():
             yield from chunk_events(seq, seq * size / SAMPLE_RATE_HZ, ends_s[seq])
             chunk = chunks[seq]
             timed(lambda: recognizer.accept_audio(chunk), 1.0)  # noqa: B023 - called at once
@@ -122,7 +154,7 @@ def stream(
         if recognizer.wants_step:
             yield from timed(recognizer.step, slowdown)
         elif seq < len(chunks):
-            now = max(now, ends_s[seq])
+            clock.wait_until(ends_s[seq])
         else:
             break
     yield from timed(recognizer.settle, slowdown)
