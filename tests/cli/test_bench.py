@@ -77,3 +77,15 @@ def test_decodes_that_are_not_there_are_asked_for(
     assert done.returncode in {1, 2}
     assert reason in done.stderr
     assert "rtstt bench streaming --log" in done.stderr
+
+
+def test_silence_costs_next_to_nothing(rtstt: Run, tmp_path: Path) -> None:
+    """While nobody speaks nothing is decoded and no word comes; the cost of listening is in the report."""
+    done = rtstt("bench", "silence", "--model", "tiny.en", "--minutes", "1", "--json", "out/silence.json")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "out/silence.json").read_text("utf-8"))
+    assert set(measured["silence"]) == {"nothing", "room"}
+    for figures in measured["silence"].values():
+        assert figures["decodes"] == figures["words"] == 0
+        assert 0 < figures["cpu_per_audio_s"] < 0.1
+    assert measured["signature"]["model"].startswith("tiny.en ")

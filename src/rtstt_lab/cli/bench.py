@@ -18,6 +18,7 @@ from rtstt_lab.cli.localized import LazyGroup, command, option
 from rtstt_lab.errors import StorageError, UsageError
 from rtstt_lab.lab.bench import benchmark, report, selection
 from rtstt_lab.lab.bench import policies as scoring
+from rtstt_lab.lab.bench import silence as quiet
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.policy import POLICIES
 from rtstt_lab.recognition.settings import PROFILES, RecognizerSettings
@@ -27,6 +28,7 @@ from rtstt_lab.replay.corpus import Corpus
 _COMMANDS: Final = {
     "streaming": "rtstt_lab.cli.bench:streaming",
     "policies": "rtstt_lab.cli.bench:policies",
+    "silence": "rtstt_lab.cli.bench:silence",
 }
 
 bench: Final = LazyGroup("bench", commands_at=_COMMANDS, help="bench.help")
@@ -111,6 +113,20 @@ def policies(folder: Path, manifest: Path | None, ids: str | None, json_file: Pa
         _write(json_file, json.dumps(scored, ensure_ascii=False, indent=2))
 
 
+@command("silence", help_key="bench.silence")
+@option("--model", default="base", show_default=True, help_key="bench.model")
+@option(
+    "--minutes", type=click.FloatRange(0.05, 600.0), default=60.0, show_default=True, help_key="bench.minutes"
+)
+@option("--json", "json_file", type=_FILE, help_key="bench.json")
+def silence(model: str, minutes: float, json_file: Path | None) -> None:
+    """Measures what listening costs while nobody speaks, and writes the report."""
+    local = ModelStore().resolve(model)
+    with _progress(len(quiet.LEVELS_DBFS) * 60 * minutes) as progress:
+        measured = quiet.measure(local, 60 * minutes, progress)
+    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+
+
 def _corpus(manifest: Path | None, ids: str | None) -> Corpus:
     corpus = Corpus.folder(manifest) if manifest else Corpus.from_environment(os.environ) or Corpus.shipped()
     return corpus.filter(ids=[each.strip() for each in ids.split(",") if each.strip()]) if ids else corpus
@@ -129,7 +145,7 @@ def _write(path: Path | None, text: str) -> None:
 
 @contextmanager
 def _progress(work_s: float) -> Iterator[benchmark.Progress]:
-    """A bar on stderr: seconds of audio that all systems have heard; without a terminal, a line each."""
+    """A bar on stderr: seconds of audio that were worked through; without a terminal, a line each."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda recording_id, _: click.echo(recording_id, err=True)

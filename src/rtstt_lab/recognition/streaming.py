@@ -71,7 +71,7 @@ class StreamingRecognizer:
         context: the text that came before it.
         observer: told what became known at each step, so that it can be scored again.
         clock: seconds of the time in which audio comes in; while decodes take too much of it they are made
-            fewer and cheaper (`Pace`).
+            fewer and cheaper (`Pace`). ``None`` when nobody waits: the audio alone decides what is said.
 
     Raises:
         LanguageError: the model doesn't know the language.
@@ -88,13 +88,13 @@ class StreamingRecognizer:
         first_segment: int = 0,
         context: str = "",
         observer: Callable[[Decoded], None] | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         check_language(decoder.model, language)
         self._decoder = decoder
-        self._pace = Pace(settings or RecognizerSettings())
-        self._settings = self._pace.settings
-        self._clock = clock
+        self._settings = settings or RecognizerSettings()
+        self._pace = Pace(self._settings) if clock else None
+        self._clock = clock or time.perf_counter
         self._due_at: float | None = None
         self._prompt = (prompt or "").strip()
         self._lock = threading.Lock()
@@ -149,7 +149,7 @@ class StreamingRecognizer:
     @property
     def slowed(self) -> bool:
         """Decodes are fewer and cheaper than wanted, since they take too long."""
-        return self._pace.slowed
+        return self._pace is not None and self._pace.slowed
 
     @property
     def language(self) -> str | None:
@@ -302,9 +302,10 @@ class StreamingRecognizer:
         )
         ended = self._clock()
         self._count(window, decoded, ended - began)
-        self._pace.decoded(ended - due_at, window.end_s - window.start_s, decoded.tokens, beam_size)
-        self._settings = self._pace.settings
-        self._promises.adapt(self._settings)
+        if self._pace:
+            self._pace.decoded(ended - due_at, window.end_s - window.start_s, decoded.tokens, beam_size)
+            self._settings = self._pace.settings
+            self._promises.adapt(self._settings)
         results = self._learn(window, decoded.hypothesis)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)

@@ -161,7 +161,9 @@ class SessionRegistry:
         finally:
             self._coming -= 1
         try:
-            recognizer = StreamingRecognizer(decoder, language=language, prompt=wanted.prompt)
+            recognizer = StreamingRecognizer(
+                decoder, language=language, prompt=wanted.prompt, clock=time.perf_counter
+            )
         except BaseException:
             self._models.give_back(model)
             raise
