@@ -99,14 +99,15 @@ def cuts(words: pd.DataFrame, length_s: float) -> list[tuple[float, float, str]]
     """
     found, first = [], 0
     starts, ends = words["start_s"].to_numpy(), words["end_s"].to_numpy()
+    margins_s = np.append(np.clip((starts[1:] - ends[:-1]) / 2, 0.0, _MARGIN_S), _MARGIN_S)
     while first < len(words):
-        from_s = max(starts[first] - _MARGIN_S, ends[first - 1] if first else 0.0)
+        from_s = starts[first] - (margins_s[first - 1] if first else min(_MARGIN_S, starts[0]))
         fitting = int(np.searchsorted(ends, from_s + length_s - _MARGIN_S, side="right"))
         last = max(first + 1, fitting)
         if last < len(words):  # the longest pause of the later half
             earliest = max(first + 1, int(np.searchsorted(ends, from_s + length_s / 2)))
             last = max(range(min(earliest, last), last + 1), key=lambda n: (starts[n] - ends[n - 1], n))
-        until_s = min(ends[last - 1] + _MARGIN_S, starts[last] if last < len(words) else np.inf)
+        until_s = ends[last - 1] + margins_s[last - 1]
         found.append((float(from_s), float(until_s), " ".join(words["word"].iloc[first:last])))
         first = last
     return found

@@ -9,9 +9,22 @@ from typing import Final as Constant
 _LONGEST_LOOP: Constant = 24
 
 
-def token_bound(duration_s: float, language: str) -> int:  # noqa: ARG001 - measured per language
-    """The most tokens that speech of this length is given."""
-    return int(9 * duration_s) + 10
+_TOKENS_PER_S: Constant = {"en": 8.0, "es": 8.0}
+_TOKENS_PER_S_ELSEWHERE: Constant = 12.0
+_TOKENS_AT_LEAST: Constant = 10
+
+
+def token_bound(duration_s: float, language: str) -> int:
+    """The most tokens that speech of this length is given; it must never cut speech.
+
+    Tokens per second of what was really said, in windows of 2 s and more cut from recordings with aligned
+    references, and in whole short recordings: English (1272) p50 3.3, p99 4.7, max 6.2; Spanish (532)
+    p50 4.0, p99 5.7, max 6.3. The bound is the maximum with a quarter more, and ten tokens, so that short
+    windows and punctuation have room. Other languages were measured on a few recordings only (max: French
+    5.0, Japanese 4.0, German 3.6, Italian 3.2), and some write a character as several tokens: their bound is
+    wider.
+    """
+    return int(_TOKENS_PER_S.get(language, _TOKENS_PER_S_ELSEWHERE) * duration_s) + _TOKENS_AT_LEAST
 
 
 def without_loop(tokens: Sequence[int]) -> list[int]:
