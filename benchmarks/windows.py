@@ -206,7 +206,10 @@ def token_rates(decodes: Sequence[Decoded]) -> dict[str, Any]:
 def report(decodes: Sequence[Decoded], signature: dict[str, Any]) -> dict[str, Any]:
     """All curves, pooled over languages and each, with the tokens per second of each language."""
     languages = sorted({d.language for d in decodes})
-    kinds = sorted({(d.length_s, d.tail) for d in decodes}, key=lambda kind: (kind[0], kind[1] or 9999))
+    kinds = sorted(
+        {(d.length_s, d.tail) for d in decodes},
+        key=lambda kind: (kind[0], np.inf if kind[1] is PADDED else kind[1]),
+    )
     curves = [
         {"length_s": length_s, "tail": tail, **summary(same), "by_language": _each(same)}
         for length_s, tail in kinds
