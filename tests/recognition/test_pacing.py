@@ -18,7 +18,7 @@ from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEnded
 from rtstt_lab.recognition.pacing import Pace, easier, work
 from rtstt_lab.recognition.streaming import RecognizerSettings, Result, StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder, WindowDecode
-from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
+from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Samples, Word
 
 WANTED = RecognizerSettings()
 WORD_EVERY_S = 0.35
@@ -151,6 +151,28 @@ def test_utterances_that_wait_are_decoded_together(two_cities: Samples) -> None:
         recognizer.settle()
     assert said(check(recognizer.results)) == [word_key(word.text) for word in spoken(audio)]
     assert recognizer.statistics().decodes - before <= 3
+
+
+def test_time_that_nobody_waited_for_slows_nothing(two_cities: Samples) -> None:
+    """Sound stops when an utterance has become final without a decode, and goes on after an hour, at once."""
+    piece, pause = two_cities[round(1.3 * SAMPLE_RATE_HZ) : 3 * SAMPLE_RATE_HZ], np.zeros(14_400, np.float32)
+    decoder = SlowScript(spoken(np.concatenate((piece, pause))), lambda _: 1.0)
+    clock = VirtualClock(lambda: decoder.busy_s)
+    recognizer = Watched(decoder, clock)
+    audio = np.concatenate((piece, pause))
+    with clock.computing(1.0):
+        for at in range(0, len(audio), 1_000):
+            recognizer.accept_audio(audio[at : at + 1_000])
+            before = recognizer.statistics().decodes
+            if any(isinstance(result, Final) for result in recognizer.step()):
+                break
+        assert not recognizer.wants_step
+        assert recognizer.statistics().decodes == before
+        clock.wait_until(3_600.0)
+        recognizer.accept_audio(piece)
+        recognizer.step()
+    assert recognizer.statistics().decodes == before + 1
+    assert not recognizer.slowed
 
 
 def paced(rates: list[float]) -> Pace:

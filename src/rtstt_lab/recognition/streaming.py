@@ -189,7 +189,10 @@ class StreamingRecognizer:
             if not ready:
                 self._join_waiting()
             window = self._next_window()
-        return self._learn(window, None) if window.kind == "closing" and ready else self._decode(window)
+        results = self._learn(window, None) if window.kind == "closing" and ready else self._decode(window)
+        with self._lock:
+            self._due_anew()
+        return results
 
     def _heard_to_its_end(self, utterance: _Utterance) -> bool:
         """Whether the newest decode heard the utterance's last word and the quiet after it."""
@@ -224,6 +227,7 @@ class StreamingRecognizer:
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(self._anchor_s)
+            self._due_anew()
         return results
 
     def _note(self, events: list[SpeechEvent]) -> None:
@@ -248,6 +252,11 @@ class StreamingRecognizer:
             self._due_at = None
         elif self._due_at is None:
             self._due_at = self._clock()
+
+    def _due_anew(self) -> None:
+        """A step is over: what it was due since says nothing of the next one."""
+        self._due_at = None
+        self._note_due()
 
     def _wants_step(self) -> bool:
         if not self._utterances:
@@ -310,8 +319,6 @@ class StreamingRecognizer:
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
-            self._due_at = None
-            self._note_due()
         return results
 
     def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
