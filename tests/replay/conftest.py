@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from rtstt_lab.client.sources import AudioChunk, pcm_chunks
@@ -11,13 +9,14 @@ from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder
 from rtstt_lab.replay.corpus import Corpus, load_audio
+from rtstt_lab.replay.virtual import MakeRecognizer
 
 
 @pytest.fixture(scope="session")
-def recognizer() -> Callable[[], StreamingRecognizer]:
-    """Makes a fresh recognizer on one loaded tiny.en."""
+def recognizer() -> MakeRecognizer:
+    """Makes a fresh recognizer on one loaded tiny.en, which reads the clock that it is given."""
     decoder = WhisperDecoder.load(ModelStore().resolve("tiny.en"))
-    return lambda: StreamingRecognizer(decoder, language="en")
+    return lambda clock: StreamingRecognizer(decoder, language="en", clock=clock)
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ from rtstt_lab.analysis import metrics
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.client.sources import AudioChunk
-from rtstt_lab.recognition.streaming import StreamingRecognizer
+from rtstt_lab.protocol.events import ClientEvent, StatusReceived
 from rtstt_lab.replay.faults import Cut, Delay, FaultSchedule, HalfOpen
 from rtstt_lab.replay.machine import Fitted, Measured
 from rtstt_lab.replay.realtime import replay_in_real_time
-from rtstt_lab.replay.virtual import Replayed, replay_virtually
+from rtstt_lab.replay.virtual import MakeRecognizer, Replayed, replay_virtually
 
 STEADY = Fitted(step_s=0.1, settle_s=0.15, feed_s=0.002)
 WORDS = "ever tried ever failed no matter try again fail again fail better"
@@ -31,7 +31,7 @@ Replay = Callable[..., Replayed]
 
 
 @pytest.fixture(scope="module")
-def replay(recognizer: Callable[[], StreamingRecognizer], chunks: list[AudioChunk]) -> Replay:
+def replay(recognizer: MakeRecognizer, chunks: list[AudioChunk]) -> Replay:
     """Replays the reading; each set of conditions once."""
     done: dict[str, Replayed] = {}
 
@@ -41,7 +41,7 @@ def replay(recognizer: Callable[[], StreamingRecognizer], chunks: list[AudioChun
             conditions = {"cost": STEADY, **conditions}
             done[key] = replay_virtually(
                 chunks,
-                recognizer(),
+                recognizer,
                 model="tiny.en",
                 language="en",
                 started_at=datetime.now(UTC),
@@ -91,12 +91,12 @@ def test_cuts_lose_no_word(replay: Replay) -> None:
 
 @pytest.mark.requirement("L4")
 def test_a_link_that_falls_silent_is_noticed_within_twelve_seconds(
-    recognizer: Callable[[], StreamingRecognizer], chunks: list[AudioChunk]
+    recognizer: MakeRecognizer, chunks: list[AudioChunk]
 ) -> None:
     """Nobody tells of a half-open link; the client finds out by silence, and still loses nothing."""
     replayed = replay_virtually(
         chunks * 2,
-        recognizer(),
+        recognizer,
         model="tiny.en",
         started_at=datetime.now(UTC),
         cost=STEADY,
@@ -124,6 +124,23 @@ def test_a_slower_machine_is_later_and_says_the_same(replay: Replay) -> None:
     means = [metrics.word_latencies(each.result.tables["words"])["latency_s"].mean() for each in (fast, slow)]
     assert means[1] > means[0] + 0.2
     assert normalizer("en")(slow.result.text) == normalizer("en")(fast.result.text)
+
+
+@pytest.mark.requirement("O2", "A1", "O4")
+@pytest.mark.parametrize(("step_s", "told"), [(0.1, {""}), (1.0, {"", "interval"})])
+def test_a_machine_that_is_too_slow_in_virtual_time_decodes_less(
+    replay: Replay, step_s: float, told: set[str]
+) -> None:
+    """The recognizer paces itself by what its work costs there, as at a server, and says so."""
+    degraded: set[str] = set()
+
+    def observe(_now: float, event: ClientEvent) -> None:
+        if isinstance(event, StatusReceived):
+            degraded.add(event.message.degraded)
+
+    replayed = replay(cost=Fitted(step_s=step_s, settle_s=step_s), observers=[observe])
+    assert degraded == told
+    assert normalizer("en")(replayed.result.text) == WORDS
 
 
 def test_measured_cost_is_what_was_spent(replay: Replay) -> None:

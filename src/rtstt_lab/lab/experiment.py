@@ -99,7 +99,9 @@ class Experiment:
         decoder, samples = warm_decoder(self.model), load_audio(recording)
         replayed = replay_virtually(
             self._chunks(samples),
-            StreamingRecognizer(decoder, settings=self.settings, language=recording.language),
+            lambda clock: StreamingRecognizer(
+                decoder, settings=self.settings, language=recording.language, clock=clock
+            ),
             model=self.model,
             language=recording.language,
             started_at=datetime.now(UTC),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -68,6 +69,36 @@ class Fitted:
         return self.step_s if work.kind == "step" else self.settle_s
 
 
+class MachineClock:
+    """Virtual time as the recognizer reads it: what its work has cost so far has passed by then.
+
+    Args:
+        agenda: virtual time; it moves on between pieces of work only.
+        cost: of each piece; one that does not depend on CPU seconds has passed from the beginning.
+    """
+
+    def __init__(self, agenda: Agenda, cost: Cost) -> None:
+        self._agenda = agenda
+        self._cost = cost
+        self._doing: tuple[Work, float] | None = None
+
+    def __call__(self) -> float:
+        """Seconds of virtual time."""
+        if self._doing is None:
+            return self._agenda.now_s
+        work, began_s = self._doing
+        return self._agenda.now_s + self._cost(work, time.process_time() - began_s)
+
+    @contextmanager
+    def doing(self, work: Work) -> Iterator[None]:
+        """Meanwhile this piece of work is done."""
+        self._doing = work, time.process_time()
+        try:
+            yield
+        finally:
+            self._doing = None
+
+
 class VirtualMachine:
     """One worker, in the server's order: feeds may go on beside a step, all else is one after the other.
 
@@ -79,14 +110,18 @@ class VirtualMachine:
         worker: does the work.
         done: told each outcome when its cost has passed.
         cost: of each piece.
+        clock: that the worker's recognizer reads.
     """
 
-    def __init__(self, agenda: Agenda, worker: SessionWorker, done: Done, cost: Cost) -> None:
+    def __init__(
+        self, agenda: Agenda, worker: SessionWorker, done: Done, cost: Cost, clock: MachineClock
+    ) -> None:
         self.cpu_s = 0.0
         self._agenda = agenda
         self._worker = worker
         self._done = done
         self._cost = cost
+        self._clock = clock
         self._waiting: deque[Work] = deque()
         self._decoding: Recognise | None = None
         self._feeding = False
@@ -132,7 +167,8 @@ class VirtualMachine:
 
     def _begin(self, work: Work) -> None:
         began_s = time.process_time()  # of all threads: the model computes on threads of its own
-        outcome = self._perform(work)
+        with self._clock.doing(work):
+            outcome = self._perform(work)
         cpu_s = time.process_time() - began_s
         self.cpu_s += cpu_s
         self._agenda.at(self._agenda.now_s + self._cost(work, cpu_s), lambda: self._finished(work, outcome))

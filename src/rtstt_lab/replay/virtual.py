@@ -12,10 +12,10 @@ import hashlib
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from rtstt_lab.client.recorder import SessionRecorder
 from rtstt_lab.client.result import SessionResult, final_of
@@ -44,12 +44,15 @@ from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.replay.agenda import Agenda
 from rtstt_lab.replay.faults import FaultSchedule
 from rtstt_lab.replay.link import VirtualNetwork
-from rtstt_lab.replay.machine import Cost, Measured, Report, VirtualMachine, Work
+from rtstt_lab.replay.machine import Cost, MachineClock, Measured, Report, VirtualMachine, Work
 
 _SESSION: Final = "00000000-0000-4000-8000-000000000000"
 _SAMPLE_EVERY_S: Final = 1.0
 _ENDLESS_S: Final = 3_600.0
 """No session lasts so long beyond its audio: retries, silence and grace times are all shorter."""
+
+MakeRecognizer: TypeAlias = Callable[[Callable[[], float]], StreamingRecognizer]
+"""Makes a fresh recognizer that reads the given clock, as a server's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Replayed:
 
 def replay_virtually(
     chunks: Sequence[AudioChunk],
-    recognizer: StreamingRecognizer,
+    recognizer: MakeRecognizer,
     *,
     model: str,
     started_at: datetime,
@@ -83,7 +86,7 @@ def replay_virtually(
 
     Args:
         chunks: of one recorder, in order.
-        recognizer: a fresh one.
+        recognizer: makes it; while work costs too much of virtual time it decodes less and cheaper.
         model: its name, as told to the client.
         started_at: for the transcript; aware.
         language: ISO 639-1 code; ``None`` is detection.
@@ -112,7 +115,7 @@ def replay_virtually(
 class _VirtualSession:
     def __init__(
         self,
-        recognizer: StreamingRecognizer,
+        recognizer: MakeRecognizer,
         *,
         model: str,
         language: str | None,
@@ -136,8 +139,9 @@ class _VirtualSession:
             language=language,
         )
         self._engine = SessionEngine(server, engine_settings, started_at=started_at, now=0.0)
-        worker = SessionWorker(recognizer, cpu_clock=time.process_time)
-        self._machine = VirtualMachine(agenda, worker, self._work_done, cost)
+        clock = MachineClock(agenda, cost)
+        worker = SessionWorker(recognizer(clock), cpu_clock=time.process_time)
+        self._machine = VirtualMachine(agenda, worker, self._work_done, cost, clock)
         self._network = VirtualNetwork(agenda, self._client, self._engine, faults, seed=seed)
         self._recorder = SessionRecorder()
         self._observers = observers
