@@ -107,6 +107,23 @@ def test_nothing_is_lost_repeated_or_taken_back(two_cities: Samples, seed: int, 
     assert recognizer.settled_s == pytest.approx(recognizer.heard_s, abs=0.4)
 
 
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.5, 44.0), (25.5, 29.6)])
+def test_a_word_that_does_not_end_holds_nothing_up(two_cities: Samples, start_s: float, end_s: float) -> None:
+    """A tone that the model takes for one long word, or one across the longest window's cut, is got over."""
+    audio = np.concatenate((two_cities, two_cities))[: 45 * SAMPLE_RATE_HZ]
+    decoder = cast(WhisperDecoder, Script([Word(" mmm", start_s, end_s, 0.9)], 0))
+    no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
+    recognizer = StreamingRecognizer(decoder, settings=no_pause, language="es")
+    recognizer.accept_audio(audio)
+    recognizer.end_utterance()
+    results: list[Result] = []
+    for _ in range(10):
+        results += recognizer.step()
+    assert not recognizer.wants_final
+    assert recognizer.settled_s == pytest.approx(recognizer.heard_s, abs=0.4)
+    assert said(check(results))
+
+
 def test_a_reading_is_recognised_as_well_as_offline(tiny: WhisperDecoder, two_cities: Samples) -> None:
     """18 s in chunks of 250 ms: near offline, words early, nothing said twice at the cuts."""
     audio = two_cities[: 18 * SAMPLE_RATE_HZ]

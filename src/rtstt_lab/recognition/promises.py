@@ -116,7 +116,8 @@ class Promises:
         """How many words must be promised, agreed or not, because the window would grow without bound."""
         if hypothesis.end_s - hypothesis.start_s < self._settings.max_window_s + self._settings.keep_s:
             return 0
-        return sum(word.end_s <= hypothesis.end_s - self._settings.keep_s for word in self.waiting)
+        limit_s = hypothesis.end_s - self._settings.keep_s
+        return sum((word.start_s + word.end_s) / 2 <= limit_s for word in self.waiting)
 
     def _promise(self, count: int, shown: int, hypothesis: Hypothesis) -> list[Result]:
         tail = self.waiting

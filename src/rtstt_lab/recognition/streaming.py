@@ -346,8 +346,9 @@ class StreamingRecognizer:
         limit_s = end_s - self._settings.keep_s
         at_s = cut(self._promises.since(self._anchor_s), before_s=limit_s)
         waiting = self._promises.waiting
-        if at_s is None and not (waiting and waiting[0].start_s < limit_s):
-            at_s = limit_s  # nothing is being said there
+        full = end_s - self._anchor_s > MAX_WINDOW_S - 1 / SAMPLE_RATE_HZ  # it would be decoded for ever
+        if at_s is None and (full or not (waiting and waiting[0].start_s < limit_s)):
+            at_s = limit_s  # nothing is being said there, or it does not end
         if at_s is not None and at_s > self._anchor_s:
             with self._lock:
                 self._anchor_s = at_s
