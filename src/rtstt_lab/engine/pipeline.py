@@ -59,7 +59,7 @@ class Pipeline:
 
     @property
     def slowed(self) -> bool:
-        """Partials come less often than they might, since the machine cannot keep up."""
+        """Decodes are fewer and cheaper than wanted, since the machine cannot keep up."""
         return self.hearing.slowed
 
     def put(self, item: fx.FeedAudio | fx.FeedHole) -> None:

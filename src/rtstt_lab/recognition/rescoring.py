@@ -17,10 +17,11 @@ def rescore(
 ) -> Iterator[tuple[float, Result]]:
     """What the recognizer would have said under this policy.
 
-    Under the policy and the settings that the log was made with this is exactly what it said. Under others it
-    is near: windows, prompts and moments of the decodes stay as logged, though another policy would have cut
-    its windows elsewhere and given the model other text. Words that a logged window left behind, and that
-    this policy had not promised yet, are promised before the first hypothesis that cannot hear them.
+    Under the policy and the settings that the log was made with this is exactly what it said, unless the
+    machine was too slow for them and they were eased meanwhile. Under others it is near: windows, prompts and
+    moments of the decodes stay as logged, though another policy would have cut its windows elsewhere and
+    given the model other text. Words that a logged window left behind, and that this policy had not promised
+    yet, are promised before the first hypothesis that cannot hear them.
 
     Args:
         log: of one session, in order, from its beginning.
