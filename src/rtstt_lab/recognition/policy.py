@@ -55,7 +55,7 @@ class Showing:
         shown_hold_s: when it ends so long before the edge.
     """
 
-    shown_probability: float = 0.5
+    shown_probability: float = 0.7
     shown_hold_s: float = 0.0
 
     def presentable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
@@ -147,7 +147,7 @@ class ConfidenceGated(Showing):
     """
 
     hold_s: float = 0.5
-    unsure_hold_s: float = 1.5
+    unsure_hold_s: float = 1.0
     sure_probability: float = 0.5
 
     @property
@@ -175,7 +175,7 @@ class CommitPolicy(ConfidenceGated):
     """
 
     agreeing: int = 2
-    patience_s: float = 2.0
+    patience_s: float = 1.5
 
     def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
         """See `Policy`."""

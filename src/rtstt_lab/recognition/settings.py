@@ -36,14 +36,14 @@ class RecognizerSettings:
     interval_per_window: float = 0.08
     max_window_s: float = 8.0
     keep_s: float = 3.0
-    first_commit_s: float = 2.5
+    first_commit_s: float = 1.5
     quiet_s: float = 0.25
     carry_s: float = 3.0
-    beam_size: int = 3
+    beam_size: int = 5
     settle_beam_size: int = 5
     settle_thoroughly: bool = True
     join_s: float = 0.0
-    context_chars: int = 120
+    context_chars: int = 0
     policy: Policy = field(default_factory=CommitPolicy)
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     max_segment_s: float = 20.0
@@ -66,8 +66,9 @@ class RecognizerSettings:
                 balanced,
                 max_window_s=12.0,
                 keep_s=5.0,
-                beam_size=5,
-                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=2.0),
+                first_commit_s=2.5,
+                context_chars=120,
+                policy=CommitPolicy(hold_s=0.8, unsure_hold_s=2.0, patience_s=2.5),
             ),
             **{name: replace(balanced, policy=policy) for name, policy in POLICIES.items()},
         }[name]
