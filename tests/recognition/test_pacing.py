@@ -16,6 +16,7 @@ from rtstt_lab.emissions import word_key
 from rtstt_lab.lab.bench.streaming import VirtualClock, stream
 from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEnded
 from rtstt_lab.recognition.pacing import Pace, easier, work
+from rtstt_lab.recognition.settings import PROFILES
 from rtstt_lab.recognition.streaming import RecognizerSettings, Result, StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder, WindowDecode
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Samples, Word
@@ -186,6 +187,21 @@ def test_one_dear_decode_decides_nothing() -> None:
     """A hiccup among decodes that cost what they should changes no setting."""
     assert not paced([1.0] * 8 + [3.0]).slowed
     assert paced([1.0] * 8 + [4.0] * 3).slowed
+
+
+@pytest.mark.requirement("O2", "O4")
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_that_was_borne_is_borne_again(profile: str) -> None:
+    """Once the machine is as fast as it was, every profile's own settings are back in force."""
+    wanted = RecognizerSettings.profile(profile)
+    pace = Pace(wanted)
+    for rate, slowed in ((1.0, False), (6.0, True), (1.0, False)):
+        for _ in range(40):
+            window_s, beam_size = pace.settings.max_window_s, pace.settings.beam_size
+            tokens = round(3.5 * window_s)
+            pace.decoded(rate * work(window_s, tokens, beam_size), window_s, tokens, beam_size)
+        assert pace.slowed == slowed
+    assert pace.settings is wanted
 
 
 @given(st.floats(0.05, 40.0))

@@ -15,7 +15,7 @@ from rtstt_lab.recognition.settings import RecognizerSettings
 _DECODE_WORK: Constant = 0.06
 _SECOND_WORK: Constant = 0.015
 _TOKEN_WORK: Constant = 0.013
-_BEAM_WORK: Constant = 0.12  # each beam more, as a share of the whole
+_BEAM_WORK: Constant = 0.05  # each beam more, as a share of the whole: five take 12-13 ms a token, one 10
 _TOKENS_PER_S: Constant = 3.5
 _MEMORY: Constant = 0.8
 _PRIOR_WORK: Constant = 0.15  # a fresh session takes the machine for one that bears it
