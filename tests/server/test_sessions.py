@@ -70,7 +70,7 @@ async def test_a_session_from_post_to_purge(server, speech, spoken):
     assert summary["duration_s"] == 8.0
     file = Path(summary["file"])
     assert file.parent == server.output
-    assert text in file.read_text("utf-8")
+    assert all(final["text"] in file.read_text("utf-8") for final in finals)
     assert {entry.suffix for entry in server.output.iterdir()} == {".txt"}
 
     stone = server.rest("GET", path).json()
