@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from websockets.exceptions import WebSocketException
 
-from benchmarks.peers.conversation import Link, converse
+from benchmarks.peers.conversation import Link, PipeLink, converse
 from benchmarks.peers.environments import Environment
 from benchmarks.peers.processes import PeerProcess
 from benchmarks.peers.transcripts import Heard as Arrived
@@ -183,3 +184,18 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind((LOOPBACK, 0))
         return int(found.getsockname()[1])
+
+
+def piped_command(script: str) -> Callable[[Site], Sequence[str]]:
+    """Of a peer that is a library: one of our hosts, told the model and the settings."""
+    return lambda site: [
+        str(site.python),
+        str(HOSTS / script),
+        str(site.model),
+        json.dumps(dict(site.settings)),
+    ]
+
+
+def piped_link(_: Site, process: PeerProcess, language: str | None) -> Link:
+    """To such a host."""
+    return PipeLink(process, language)

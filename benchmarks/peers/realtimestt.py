@@ -7,13 +7,10 @@ utterance ends after its own silence, so silence is fed behind the recording, in
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from benchmarks.peers.conversation import Link, PipeLink
-from benchmarks.peers.peer import HOSTS, Peer, Site
-from benchmarks.peers.processes import PeerProcess
+from benchmarks.peers.peer import Peer, piped_command, piped_link
 from benchmarks.peers.transcripts import Said, one_by_one, words_of
 
 
@@ -39,24 +36,14 @@ class UtteranceReader:
         return Said(committed, tuple(word for key in sorted(self._open) for word in self._open[key]))
 
 
-def _command(site: Site) -> Sequence[str]:
-    script = HOSTS / "feed_realtimestt.py"
-    return [str(site.python), str(script), str(site.model), json.dumps(dict(site.settings))]
-
-
-def _connect(site: Site, process: PeerProcess, language: str | None) -> Link:
-    del site
-    return PipeLink(process, language)
-
-
 REALTIMESTT: Final = Peer(
     name="RealtimeSTT",
     package="RealtimeSTT",
     environment="realtimestt",
     protocol="feed_audio of the library",
     configurations={"default": {}, "sensitive": {"silero_sensitivity": 0.7, "webrtc_sensitivity": 1}},
-    command=_command,
-    connect=_connect,
+    command=piped_command("feed_realtimestt.py"),
+    connect=piped_link,
     reader=one_by_one(UtteranceReader),
     piped=True,
 )

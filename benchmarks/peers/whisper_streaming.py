@@ -6,13 +6,10 @@ none has come for a while, when it puts out what it held back.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from benchmarks.peers.conversation import Link, PipeLink
-from benchmarks.peers.peer import HOSTS, Peer, Site
-from benchmarks.peers.processes import PeerProcess
+from benchmarks.peers.peer import Peer, piped_command, piped_link
 from benchmarks.peers.transcripts import Said, one_by_one, words_of
 
 
@@ -24,16 +21,6 @@ class OutputReader:
         return Said(words_of(message["final"])) if "final" in message else None
 
 
-def _command(site: Site) -> Sequence[str]:
-    script = HOSTS / "feed_whisper_streaming.py"
-    return [str(site.python), str(script), str(site.model), json.dumps(dict(site.settings))]
-
-
-def _connect(site: Site, process: PeerProcess, language: str | None) -> Link:
-    del site
-    return PipeLink(process, language)
-
-
 WHISPER_STREAMING: Final = Peer(
     name="whisper-streaming",
     package="whisper-streaming",
@@ -43,8 +30,8 @@ WHISPER_STREAMING: Final = Peer(
         "default": {"chunk_s": 1.0, "buffer_s": 15.0, "beam_size": 5},
         "greedy": {"chunk_s": 1.0, "buffer_s": 15.0, "beam_size": 1},
     },
-    command=_command,
-    connect=_connect,
+    command=piped_command("feed_whisper_streaming.py"),
+    connect=piped_link,
     reader=one_by_one(OutputReader),
     piped=True,
 )

@@ -28,11 +28,11 @@ from rtstt_lab.types import SAMPLE_RATE_HZ
 HOSTS = Path(__file__).parents[2] / "benchmarks" / "peers" / "hosts"
 
 BURNS_IN_A_CHILD = """
-import subprocess, sys, time
-burn = "import time\\nwhile time.process_time() < 0.3: pass\\nprint('burnt', flush=True)\\ntime.sleep(60)"
+import subprocess, sys
+burn = "import sys, time\\nwhile time.process_time() < 0.3: pass\\nprint(1, flush=True)\\nsys.stdin.read()"
 child = subprocess.Popen([sys.executable, "-c", burn], stdout=subprocess.PIPE)
 print(child.stdout.readline().decode(), child.pid, flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 ECHO = f"""
