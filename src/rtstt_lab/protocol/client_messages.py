@@ -55,6 +55,8 @@ class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
         mime: on a stream's first chunk, and on its first one after each reconnection.
         lost: the client has the audio no more (or it is over the limit): no payload, a hole of
             ``duration_ms``.
+        header: sent again for its container's header only, because `Sync.header_seq` asks for it; not taken
+            as a chunk, and counted as a duplicate.
     """
 
     seq: Sequence
@@ -66,6 +68,7 @@ class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
     sent_ms: Milliseconds
     mime: ShortText | None = None
     lost: bool = False
+    header: bool = False
 
 
 class AudioText(AudioHeader, frozen=True, tag="client:audio_chunk", kw_only=True):

@@ -30,6 +30,7 @@ from rtstt_lab.protocol.frames import (
     split_audio,
 )
 from rtstt_lab.protocol.schema import (
+    MAX_BLOCK_BYTES,
     MAX_CHUNK_BYTES,
     MAX_DURATION_MS,
     MAX_HEADER_BYTES,
@@ -54,7 +55,10 @@ from rtstt_lab.protocol.schema import (
 from rtstt_lab.protocol.server_messages import (
     Alert,
     AudioQuality,
+    BlockReceipt,
     Metrics,
+    NumberedMessage,
+    RejectedRecord,
     ServerAck,
     ServerError,
     ServerMessage,
@@ -71,6 +75,7 @@ from rtstt_lab.protocol.server_messages import (
 )
 
 __all__ = [
+    "MAX_BLOCK_BYTES",
     "MAX_CHUNK_BYTES",
     "MAX_DURATION_MS",
     "MAX_HEADER_BYTES",
@@ -81,6 +86,7 @@ __all__ = [
     "AudioHeader",
     "AudioQuality",
     "AudioText",
+    "BlockReceipt",
     "ClientAck",
     "ClientControl",
     "ClientHello",
@@ -97,8 +103,10 @@ __all__ = [
     "Message",
     "Metrics",
     "Milliseconds",
+    "NumberedMessage",
     "Probability",
     "Received",
+    "RejectedRecord",
     "Secret",
     "Sequence",
     "ServerAck",

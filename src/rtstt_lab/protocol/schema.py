@@ -16,6 +16,8 @@ MAX_MESSAGE_BYTES: Final = 2_000_000
 MAX_MISSING: Final = 64
 MAX_DURATION_MS: Final = 60_000
 """Of one chunk."""
+MAX_BLOCK_BYTES: Final = 8 * 2**20
+"""Of the body of one block."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Sequence: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -51,6 +53,7 @@ class Limits(Item, frozen=True):
     max_chunks_per_s: Count = 20
     max_reconnections_per_h: Count = 60
     credit_ms: Milliseconds = 120_000
+    max_block_bytes: Count = MAX_BLOCK_BYTES
 
 
 class Received(Item, frozen=True):

@@ -29,7 +29,8 @@ class Sync(Item, frozen=True):
     Attributes:
         token: the token for the next hello; the present one stays valid until the first hello under this one.
         phase: the server's phase.
-        next_seq: the first chunk that it has not got.
+        next_seq: the first chunk that it has not got. Lower than an earlier one after the server was
+            restarted: everything from here on is wanted again.
         committed_seq: chunks below are disposed of for good.
         resume_seq: chunks below are not needed even by a freshly started decoder.
         controls: the highest control number applied.
@@ -38,6 +39,8 @@ class Sync(Item, frozen=True):
         credit_ms: how much audio the server takes now.
         next_stream: the first stream number not yet used.
         audio_ms: how much audio lies below ``next_seq``, holes included.
+        header_seq: the first chunk of the recorder that ``next_seq`` belongs to, where its container's header
+            is needed again (no decoder has it any more); it comes before all others, marked as ``header``.
     """
 
     token: Secret
@@ -51,6 +54,7 @@ class Sync(Item, frozen=True):
     credit_ms: Milliseconds = 0
     next_stream: Sequence = 0
     audio_ms: Milliseconds = 0
+    header_seq: Sequence | None = None
 
 
 class SessionCreated(Message, frozen=True, tag="server:session_created"):
@@ -244,6 +248,49 @@ class SessionCompleted(Message, frozen=True, tag="server:session_completed"):
 
     summary: Summary
     event: Count
+
+
+NumberedMessage: TypeAlias = TranscriptionFinal | Status | ServerError | SessionCompleted
+
+
+class RejectedRecord(Item, frozen=True):
+    """A record of a block that was not taken; what is wanted again is in the receipt's ``ack.missing``.
+
+    Attributes:
+        seq: the chunk's number, or the ``at_seq`` of a control.
+        code: as in `ServerError`.
+        message: the same in English.
+    """
+
+    seq: Sequence
+    code: ShortText
+    message: str
+
+
+class BlockReceipt(Item, frozen=True):
+    """Answer to ``POST …/blocks``, 202: what became of the block, and what happened since.
+
+    Attributes:
+        ack: the marks after it, as over the socket.
+        phase: the server's phase.
+        header_seq: see `Sync`.
+        token: the token to go on with, if it is another one.
+        events: the numbered messages after the one that the request names, in order.
+        rejected: the records that were not taken.
+        last_event: the newest numbered event; those that did not fit come with the next receipt.
+        next_stream: see `Sync`.
+        audio_ms: see `Sync`.
+    """
+
+    ack: ServerAck
+    phase: ShortText
+    header_seq: Sequence | None = None
+    token: Secret | None = None
+    events: tuple[NumberedMessage, ...] = ()
+    rejected: tuple[RejectedRecord, ...] = ()
+    last_event: Count = 0
+    next_stream: Sequence = 0
+    audio_ms: Milliseconds = 0
 
 
 class ServerPing(Message, frozen=True, tag="server:ping"):
