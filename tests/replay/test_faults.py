@@ -10,9 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtstt_lab.errors import UsageError
-from rtstt_lab.replay.faults import Bandwidth, Channel, Cut, Delay, FaultSchedule, HalfOpen
+from rtstt_lab.replay.faults import (
+    Bandwidth,
+    Channel,
+    Corrupted,
+    Cut,
+    Delay,
+    Dropped,
+    Duplicated,
+    FaultSchedule,
+    HalfOpen,
+    Kill,
+    Reordered,
+    Sigstop,
+)
 
 ALL = FaultSchedule.of(
+    Corrupted(at_s=11, duration_s=1, chunks=2),
+    Duplicated(at_s=12, duration_s=1),
+    Dropped(at_s=13, duration_s=1),
+    Reordered(at_s=14, duration_s=1),
+    Sigstop(at_s=15, duration_s=1),
+    Kill(at_s=17, duration_s=0.5),
     HalfOpen(at_s=8, duration_s=2),
     Cut(at_s=3, duration_s=1),
     Delay(at_s=0, duration_s=5, delay_s=0.1, jitter_s=0.05),
@@ -45,6 +64,7 @@ def test_what_holds_when() -> None:
         {"kind": "delay", "at_s": 0, "duration_s": 1, "delay_s": -0.1},
         {"kind": "bandwidth", "at_s": 0, "duration_s": 1, "bytes_per_s": 0},
         {"kind": "cut", "at_s": 0, "duration_s": math.nan},
+        {"kind": "dropped", "at_s": 0, "duration_s": 1, "chunks": 0},
         {"kind": "meteor", "at_s": 0, "duration_s": 1},
         {"kind": "cut", "at_s": 0, "duration_s": 1, "depth_m": 3},
     ],

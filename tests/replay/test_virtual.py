@@ -13,8 +13,19 @@ from rtstt_lab.analysis import metrics
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.client.sources import AudioChunk
+from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.events import ClientEvent, StatusReceived
-from rtstt_lab.replay.faults import Cut, Delay, FaultSchedule, HalfOpen
+from rtstt_lab.replay.faults import (
+    Corrupted,
+    Cut,
+    Delay,
+    Dropped,
+    Duplicated,
+    FaultSchedule,
+    HalfOpen,
+    Kill,
+    Reordered,
+)
 from rtstt_lab.replay.machine import Fitted, Measured
 from rtstt_lab.replay.realtime import replay_in_real_time
 from rtstt_lab.replay.virtual import MakeRecognizer, Replayed, replay_virtually
@@ -25,6 +36,12 @@ TWO_CUTS = FaultSchedule.of(
     Delay(at_s=0, duration_s=math.inf, delay_s=0.04, jitter_s=0.02),
     Cut(at_s=2.0, duration_s=1.5),
     Cut(at_s=6.0, duration_s=1.0),
+)
+TAMPERED = FaultSchedule.of(
+    Corrupted(at_s=1.0, duration_s=2.0, chunks=3),
+    Duplicated(at_s=3.0, duration_s=2.0, chunks=2),
+    Dropped(at_s=5.0, duration_s=2.0, chunks=3),
+    Reordered(at_s=7.0, duration_s=2.0, chunks=2),
 )
 
 Replay = Callable[..., Replayed]
@@ -87,6 +104,25 @@ def test_cuts_lose_no_word(replay: Replay) -> None:
     late = metrics.word_latencies(cut.result.tables["words"], cut.result.tables["chunks"])["latency_s"].max()
     usual = metrics.word_latencies(clean.result.tables["words"])["latency_s"].max()
     assert late > usual + 1.0
+
+
+@pytest.mark.requirement("E4")
+def test_damaged_repeated_missing_and_late_chunks_lose_no_word(replay: Replay) -> None:
+    """What was rejected or never came is asked for and sent again; each chunk is heard once."""
+    clean, tampered = replay(), replay(faults=TAMPERED, seed=3)
+    assert normalizer("en")(tampered.result.text) == normalizer("en")(clean.result.text)
+    ledger = tampered.result.ledger
+    assert (ledger.accepted, ledger.lost, ledger.held) == (ledger.captured, 0, 0)
+    assert ledger.rejected >= 3
+    assert ledger.duplicate >= 2
+    assert ledger.transmitted >= ledger.captured + 6
+    assert "reconnecting" not in set(tampered.result.tables["states"]["shown"].dropna())
+
+
+def test_a_process_cannot_be_killed_in_virtual_time(replay: Replay) -> None:
+    """There is none: said before anything is replayed."""
+    with pytest.raises(UsageError, match="kill"):
+        replay(faults=FaultSchedule.of(Kill(at_s=1.0, duration_s=1.0)))
 
 
 @pytest.mark.requirement("L4")
@@ -155,6 +191,22 @@ def test_measured_cost_is_what_was_spent(replay: Replay) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("output")) as running:
         yield running
+
+
+@pytest.mark.requirement("E4")
+async def test_messages_are_tampered_with_alike_over_real_sockets(
+    replay: Replay, chunks: list[AudioChunk], server: LocalServer
+) -> None:
+    """The same schedule, executed by the same hook: the same words, and every chunk accepted."""
+    real = await replay_in_real_time(
+        chunks, server.url, token=server.token, language="en", faults=TAMPERED, seed=3
+    )
+    assert real.result.error is None
+    assert normalizer("en")(real.result.text) == normalizer("en")(replay().result.text)
+    ledger = real.result.ledger
+    assert (ledger.accepted, ledger.lost, ledger.held) == (ledger.captured, 0, 0)
+    assert {happened.fault for happened in real.happened} == set(TAMPERED.faults)
+    assert all(happened.fault.at_s <= happened.began_s <= happened.ended_s for happened in real.happened)
 
 
 @pytest.mark.requirement("C4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from rtstt_lab.client.api import SessionApi, websocket_url
@@ -23,9 +23,16 @@ from rtstt_lab.protocol.messages import CreatedSession, ServerError
 
 Observer: TypeAlias = Callable[[float, ClientEvent], None]
 """Told (seconds of the client's clock, event), on the event loop; must not block; its errors end `run`."""
+Passing: TypeAlias = Callable[[str | bytes, float], Iterable[str | bytes]]
+"""(frame of the session, seconds of the client's clock) → the frames that the socket gets for it."""
 
 AHEAD_S: Final = 20.0
 """So much audio may wait at the client when a recording is sent as fast as it is taken."""
+
+
+def unchanged(frame: str | bytes, _now: float) -> Iterable[str | bytes]:
+    """A `Passing` that lets everything through."""
+    return (frame,)
 
 
 class StreamingClient:
@@ -42,6 +49,7 @@ class StreamingClient:
         prompt: words that are likely to occur.
         settings: of the session's timing and bounds.
         observers: told every event of the session.
+        passing: stands between the session and its socket; experiments let things go wrong there.
         clock: monotonic seconds; a source that names ``began_s`` must use the same.
     """
 
@@ -55,6 +63,7 @@ class StreamingClient:
         prompt: str | None = None,
         settings: ClientSettings | None = None,
         observers: Sequence[Observer] = (),
+        passing: Passing = unchanged,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
@@ -62,6 +71,7 @@ class StreamingClient:
         self._wishes = {"model": model, "language": language, "prompt": prompt}
         self._settings = settings or ClientSettings()
         self._observers = tuple(observers)
+        self._passing = passing
         self._clock = clock
         self._recorder = SessionRecorder()
         self._session: ClientSession | None = None
@@ -214,7 +224,8 @@ class StreamingClient:
             for frame in frames:
                 if self._link is not None:
                     self._recorder.sent(frame, now)
-                    self._link.put(frame)
+                    for passed in self._passing(frame, now):
+                        self._link.put(passed)
             for event in events:
                 self._take(event, now)
         self._arm()

@@ -1,6 +1,8 @@
-"""Fault schedules: what a link suffers and when, as frozen data that both drivers execute.
+"""Fault schedules: what a link, its messages and its server suffer and when, as frozen data.
 
-Times count from the beginning of the first chunk's audio, on the client's clock; before it the link is clean.
+Both drivers execute what happens to links (`Channel`, cuts) and messages (`replay.tampering`); what happens
+to the server's process needs a real one (`replay.processes`). Times count from the beginning of the first
+chunk's audio, on the client's clock; before it all is well.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class _Fault:
 
     def __post_init__(self) -> None:
         figures = asdict(self)
-        positive = min(figures.pop("duration_s"), figures.pop("bytes_per_s", math.inf)) > 0
+        counts = (figures.pop(name, math.inf) for name in ("bytes_per_s", "chunks"))
+        positive = min(figures.pop("duration_s"), *counts) > 0
         if not (positive and self.at_s < math.inf and min(figures.values()) >= 0):
             raise UsageError("fault_value", fault=repr(self))
 
@@ -103,8 +106,82 @@ class Bandwidth(_Fault):
         return f"{self.bytes_per_s:g} B/s from {self.at_s:g} s"
 
 
-Fault: TypeAlias = Cut | HalfOpen | Delay | Bandwidth
-_KINDS: Final = {each.kind: each for each in (Cut, HalfOpen, Delay, Bandwidth)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFault(_Fault):
+    """Happens between the client's session and its socket, to frames of audio handed over in its span.
+
+    Attributes:
+        chunks: at most so many frames; repetitions count.
+    """
+
+    chunks: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.chunks} {self.kind} from {self.at_s:g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrupted(MessageFault):
+    """A byte of the payload is another one, or the payload's end is missing; the header is as it was."""
+
+    kind: ClassVar[str] = "corrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicated(MessageFault):
+    """The frame goes out twice."""
+
+    kind: ClassVar[str] = "duplicated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped(MessageFault):
+    """The frame does not go out."""
+
+    kind: ClassVar[str] = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reordered(MessageFault):
+    """The frame goes out behind the next one; if no other follows, not at all."""
+
+    kind: ClassVar[str] = "reordered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFault(_Fault):
+    """Happens to the server's process."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.duration_s:g} s at {self.at_s:g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sigstop(ProcessFault):
+    """The process stands still, its sockets open, and goes on when it is over."""
+
+    kind: ClassVar[str] = "sigstop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill(ProcessFault):
+    """``kill -9``; then a new process is started on the same port, with the same secret and journal.
+
+    ``duration_s`` is from the end of the one to the start of the other, which is not ready at once.
+    """
+
+    kind: ClassVar[str] = "kill"
+
+
+Fault: TypeAlias = Cut | HalfOpen | Delay | Bandwidth | MessageFault | ProcessFault
+_KINDS: Final = {
+    each.kind: each
+    for each in (
+        *(Cut, HalfOpen, Delay, Bandwidth),
+        *(Corrupted, Duplicated, Dropped, Reordered),
+        *(Sigstop, Kill),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +229,14 @@ class FaultSchedule:
     def cut_starts(self) -> list[float]:
         """When connections break."""
         return [fault.at_s for fault in self.faults if isinstance(fault, Cut)]
+
+    def message_faults(self) -> list[MessageFault]:
+        """What happens to messages."""
+        return [fault for fault in self.faults if isinstance(fault, MessageFault)]
+
+    def process_faults(self) -> list[ProcessFault]:
+        """What happens to the server's process."""
+        return [fault for fault in self.faults if isinstance(fault, ProcessFault)]
 
     def is_cut(self, at_s: float) -> bool:
         """Whether connections are refused."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from rtstt_lab.replay.agenda import Agenda
 from rtstt_lab.replay.faults import Channel, FaultSchedule
+from rtstt_lab.replay.tampering import Tampering
 
 _HANDSHAKE_BYTES: Final = 500
 
@@ -50,7 +51,7 @@ class VirtualNetwork:
         client: one end.
         server: the other end.
         schedule: counts from `begin`; before it the link is clean.
-        seed: of the jitter.
+        seed: of jitter and corruption.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class VirtualNetwork:
         self._schedule = schedule
         self._seed = seed
         self._origin_s = math.inf
+        self._tampering = Tampering(schedule, seed=seed)
         self._link = 0
         self._to_server = self._to_client = Channel(schedule, np.random.default_rng(seed))
         self._at_server: set[int] = set()
@@ -70,6 +72,7 @@ class VirtualNetwork:
     def begin(self, origin_s: float) -> None:
         """The schedule's time 0."""
         self._origin_s = origin_s
+        self._tampering.begin(origin_s)
         for start_s in self._schedule.cut_starts():
             self._agenda.at(origin_s + start_s, self._cut)
 
@@ -92,9 +95,11 @@ class VirtualNetwork:
     def send_to_server(self, frame: str | bytes) -> None:
         """The client writes a frame."""
         link = self._at_client
-        self._agenda.at(
-            self._arrival_s(self._to_server, len(frame)), lambda: self._hand_to_server(link, frame)
-        )
+        for passed in self._tampering(frame, self._agenda.now_s):
+            self._agenda.at(
+                self._arrival_s(self._to_server, len(passed)),
+                lambda passed=passed: self._hand_to_server(link, passed),  # type: ignore[misc]
+            )
 
     def send_to_client(self, link: int, frame: str | bytes) -> None:
         """The server writes a frame."""

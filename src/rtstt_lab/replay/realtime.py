@@ -1,7 +1,8 @@
-"""The same replay over real sockets: a real server, a real WebSocket, a proxy that executes the faults."""
+"""The same replay over real sockets: a real server, a real WebSocket, and faults that happen to them."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,10 +11,13 @@ from contextlib import AsyncExitStack
 import httpx
 
 from rtstt_lab.client.sources import AudioChunk, real_time
-from rtstt_lab.client.streaming import Observer, StreamingClient
+from rtstt_lab.client.streaming import Observer, StreamingClient, unchanged
+from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.replay.faults import FaultSchedule
+from rtstt_lab.replay.processes import ServerProcess, disturb
 from rtstt_lab.replay.proxy import FaultProxy
+from rtstt_lab.replay.tampering import Happened, Tampering
 from rtstt_lab.replay.virtual import Replayed
 
 
@@ -27,6 +31,7 @@ async def replay_in_real_time(
     faults: FaultSchedule | None = None,
     seed: int = 0,
     client_settings: ClientSettings | None = None,
+    process: ServerProcess | None = None,
     process_cpu_s: Callable[[], float] | None = None,
     observers: Sequence[Observer] = (),
 ) -> Replayed:
@@ -38,32 +43,87 @@ async def replay_in_real_time(
         token: opens it.
         model: the server's own if not given.
         language: ISO 639-1 code; ``None`` is detection.
-        faults: what the link suffers; without any the client talks to the server directly.
-        seed: of the link's jitter.
+        faults: what link, messages and process suffer; without any the client talks to the server directly.
+        seed: of jitter and corruption.
         client_settings: of the client's patience.
+        process: the server's, for faults that happen to it; it runs again when this returns.
         process_cpu_s: reads the CPU seconds of the server's process tree.
         observers: told every event of the session.
 
     Raises:
-        RtsttError: no session could be made; what fails later is in the result.
+        UsageError: faults that happen to a process, and none is given.
+        RtsttError: no session could be made, or no new process; what fails later is in the result.
     """
+    faults = faults or FaultSchedule()
+    if (unreachable := faults.process_faults()) and process is None:
+        raise UsageError("fault_process", fault=unreachable[0].kind)
     async with AsyncExitStack() as stack:
-        source = real_time(chunks)
-        if faults is not None and faults.faults:
+        source, tampering = real_time(chunks), Tampering(faults, seed=seed)
+        suffering = _Suffering(faults, process)
+        if faults.faults:
             address = httpx.URL(url)
-            port = address.port or 80
-            proxy = await stack.enter_async_context(FaultProxy(address.host, port, faults, seed=seed))
-            url, source = proxy.url, _announced(source, proxy)
+            proxy = await stack.enter_async_context(
+                FaultProxy(address.host, address.port or 80, faults, seed=seed)
+            )
+            url = proxy.url
+            source = _announced(source, (proxy.begin, tampering.begin, suffering.begin))
         client = StreamingClient(
-            url, token=token, model=model, language=language, settings=client_settings, observers=observers
+            url,
+            token=token,
+            model=model,
+            language=language,
+            settings=client_settings,
+            observers=observers,
+            passing=tampering if faults.message_faults() else unchanged,
         )
         before_s = process_cpu_s() if process_cpu_s else math.nan
-        result = await client.run(source)
-        return Replayed(result, (process_cpu_s() if process_cpu_s else math.nan) - before_s)
+        try:
+            result = await client.run(source)
+        finally:
+            await suffering.end()
+        cpu_s = (process_cpu_s() if process_cpu_s else math.nan) - before_s
+        return Replayed(result, cpu_s, (*tampering.happened, *suffering.happened))
 
 
-async def _announced(source: AsyncIterator[AudioChunk], proxy: FaultProxy) -> AsyncIterator[AudioChunk]:
+class _Suffering:
+    """The process's part of the schedule, as a task from the first chunk to the session's end."""
+
+    def __init__(self, schedule: FaultSchedule, process: ServerProcess | None) -> None:
+        self.happened: list[Happened] = []
+        self._schedule = schedule
+        self._process = process
+        self._over = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, origin_s: float) -> None:
+        if self._process is not None and self._schedule.process_faults():
+            work = disturb(
+                self._process,
+                self._schedule,
+                self.happened.append,
+                origin_s=origin_s,
+                clock=time.monotonic,
+                over=self._over,
+            )
+            self._task = asyncio.create_task(work)
+
+    async def end(self) -> None:
+        """What has begun is brought to its end; what was still to come is left out.
+
+        Raises:
+            ServiceError: the process could not be started again.
+        """
+        if self._task is not None:
+            self._over.set()
+            await self._task
+
+
+async def _announced(
+    source: AsyncIterator[AudioChunk], begin: Sequence[Callable[[float], None]]
+) -> AsyncIterator[AudioChunk]:
     """Starts the schedule when the source is first asked: that is when the first chunk's audio begins."""
-    proxy.begin(time.monotonic())
+    now = time.monotonic()
+    for each in begin:
+        each(now)
     async for chunk in source:
         yield chunk

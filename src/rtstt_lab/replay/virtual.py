@@ -34,7 +34,7 @@ from rtstt_lab.engine.effects import (
 from rtstt_lab.engine.session import SessionEngine
 from rtstt_lab.engine.settings import EngineSettings
 from rtstt_lab.engine.worker import SessionWorker
-from rtstt_lab.errors import ConnectionFailedError, RtsttError
+from rtstt_lab.errors import ConnectionFailedError, RtsttError, UsageError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink
@@ -45,6 +45,7 @@ from rtstt_lab.replay.agenda import Agenda
 from rtstt_lab.replay.faults import FaultSchedule
 from rtstt_lab.replay.link import VirtualNetwork
 from rtstt_lab.replay.machine import Cost, MachineClock, Measured, Report, VirtualMachine, Work
+from rtstt_lab.replay.tampering import Happened
 
 _SESSION: Final = "00000000-0000-4000-8000-000000000000"
 _SAMPLE_EVERY_S: Final = 1.0
@@ -62,10 +63,12 @@ class Replayed:
     Attributes:
         result: as the client holds it.
         process_cpu_s: CPU seconds that the server's side took.
+        happened: faults of messages and of the server's process as they came to pass; in real time only.
     """
 
     result: SessionResult
     process_cpu_s: float
+    happened: tuple[Happened, ...] = ()
 
 
 def replay_virtually(
@@ -90,13 +93,18 @@ def replay_virtually(
         model: its name, as told to the client.
         started_at: for the transcript; aware.
         language: ISO 639-1 code; ``None`` is detection.
-        faults: what the link suffers; default nothing.
+        faults: what link and messages suffer; default nothing.
         cost: of each piece of work; default what it takes here.
-        seed: of the link's jitter.
+        seed: of jitter and corruption.
         client_settings: of the client's patience.
         engine_settings: of the server's bounds.
         observers: told every event of the client's session, with its virtual time.
+
+    Raises:
+        UsageError: faults that need a real server.
     """
+    if faults and (unreal := faults.process_faults()):
+        raise UsageError("fault_process", fault=unreal[0].kind)
     session = _VirtualSession(
         recognizer,
         model=model,
