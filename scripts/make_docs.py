@@ -39,7 +39,12 @@ BEGIN: Final = "<!-- made by scripts/make_docs.py: begin -->"
 END: Final = "<!-- made by scripts/make_docs.py: end -->"
 CLIENT: Final[tuple[type[wire.Message], ...]] = (wire.AudioHeader, *get_args(wire.ClientMessage))
 SERVER: Final[tuple[type[wire.Message], ...]] = get_args(wire.ServerMessage)
-BODIES: Final[tuple[type[wire.Item], ...]] = (wire.CreateSession, wire.CreatedSession, wire.BlockReceipt)
+BODIES: Final[tuple[type[wire.Item], ...]] = (
+    wire.CreateSession,
+    wire.CreatedSession,
+    wire.RenewToken,
+    wire.BlockReceipt,
+)
 
 
 def diagram() -> str:

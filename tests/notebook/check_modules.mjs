@@ -6,7 +6,7 @@ import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 
 const load = (name) => import(new URL(`${name}.js`, pathToFileURL(`${argv[2]}/`)));
-const { addresses } = await load("transport");
+const { addresses, pageOrigin } = await load("transport");
 const { actionsOf, clockTime } = await load("view");
 const { fill, translator } = await load("texts");
 const { recordingType } = await load("recorder");
@@ -24,6 +24,12 @@ assert.deepEqual(addresses(server, page("http:", "localhost"), "/user/ana/"), [
 assert.deepEqual(addresses(server, page("https:", "localhost"), "/").length, 1);
 assert.equal(addresses(server, page("https:", "hub.example.org"), "/")[0].slice(0, 6), "wss://");
 assert.equal(addresses(server, page("http:", "hub.example.org"), "/").length, 1);
+
+for (const host of ["localhost", "127.0.0.1", "[::1]", "hub.example.org"]) {
+  for (const address of addresses(server, page("https:", host), "/")) assert.match(address, /^wss:/);
+}
+assert.equal(pageOrigin({ origin: "https://hub.example.org" }), "https://hub.example.org");
+assert.equal(pageOrigin({ origin: "null" }), null);
 
 // Every state that can be shown offers something to do, but the last wait.
 for (const row of Object.values(SHOWN)) {

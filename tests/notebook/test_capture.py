@@ -8,6 +8,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import httpx
 import ipywebrtc
 import pytest
 from traitlets import TraitError
@@ -110,6 +111,43 @@ def test_access_is_granted_and_nothing_secret_or_said_is_saved(
     saved = json.dumps(capture.get_state(), default=str)
     for kept_out in (first["token"], again["token"], capture.server.token, "secret sentence", "and more"):
         assert kept_out not in saved
+
+
+@pytest.mark.requirement("S3")
+def test_the_session_is_opened_to_the_pages_origin_alone(
+    page: Callable[[LocalServer], Page], tmp_path: Path
+) -> None:
+    """What the page says of itself reaches the server with the session, and again when it is loaded anew."""
+    capture, sent, says = page(LocalServer(model="tiny.en", output=tmp_path))
+
+    def may_look(origin: str) -> bool:
+        path = f"{capture.server.url}/api/streaming/sessions/{capture.session_id}"
+        headers = {"Authorization": f"Bearer {capture.server.token}", "Origin": origin}
+        return httpx.get(path, headers=headers).status_code == 200
+
+    says(type="access", origin="https://hub.example.org")
+    assert sent.get(timeout=60)["exposed"] is False
+    assert may_look("https://hub.example.org")
+    assert not may_look("http://localhost:8888")
+    says(type="access", origin="http://localhost:8888")
+    sent.get(timeout=20)
+    assert may_look("http://localhost:8888")
+    assert not may_look("https://evil.example")
+
+
+@pytest.mark.requirement("S3")
+def test_a_panel_knows_that_its_server_is_exposed(
+    page: Callable[[LocalServer], Page], tmp_path: Path
+) -> None:
+    """A server that was started with --insecure beyond loopback says so in its log and to the page."""
+    arguments = ["--host", "0.0.0.0", "--insecure"]
+    server = LocalServer(model="tiny.en", output=tmp_path, arguments=arguments)
+    _, sent, says = page(server)
+    says(type="access")
+    assert sent.get(timeout=60)["exposed"] is True
+    assert any("0.0.0.0" in line and "other machines" in line for line in server.messages) or any(
+        "0.0.0.0" in line and "otras máquinas" in line for line in server.messages
+    )
 
 
 @pytest.mark.requirement("L5", "O1")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import hmac
+import secrets
+import socket
+
 import pytest
 
 from rtstt_lab.errors import (
@@ -12,8 +17,9 @@ from rtstt_lab.errors import (
     RtsttError,
     UsageError,
 )
-from rtstt_lab.protocol.server_parts import token_hash
-from rtstt_lab.server import auth, limits
+from rtstt_lab.protocol.server_parts import Tokens, token_hash
+from rtstt_lab.server import auth, limits, serving
+from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings, check_exposure
 
 
@@ -61,6 +67,7 @@ def test_bearer_header(header, token):
         ("https://localhost.evil.example", False),
         ("null", False),
         ("http://[bad", False),
+        ("http://[::ffff:127.0.0.1]:9", True),
     ],
 )
 def test_pages_from_elsewhere_are_turned_away(origin, allowed):
@@ -93,6 +100,88 @@ def test_exposure_needs_encryption_and_token(tmp_path):
         check_exposure(
             settings(tmp_path, certfile=file, keyfile=tmp_path / "none"), own_token=True, insecure=False
         )
+
+
+LOOPBACK = [
+    "127.0.0.1",
+    "127.8.9.10",
+    "localhost",
+    "LOCALHOST",
+    "lab.localhost",
+    "::1",
+    "[::1]",
+    "::ffff:127.0.0.1",
+]
+BEYOND = [
+    *("0.0.0.0", "0", "00.0.0.0", "0x0", "", "*", "::", "[::]", "::0", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"),
+    *("192.168.1.5", "::ffff:192.168.1.5", "169.254.1.1", "fe80::1", "fe80::1%eth0", "2001:db8::1"),
+    *("127.1", "2130706433", "lab", "lab.example.org", "localhost.example.org", "localhost."),
+]
+
+
+@pytest.mark.requirement("S3")
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_spellings_of_this_machine(tmp_path, host):
+    """They need neither certificate nor token."""
+    assert not check_exposure(settings(tmp_path, host=host), own_token=False, insecure=False)
+
+
+@pytest.mark.requirement("S3")
+@pytest.mark.parametrize("host", BEYOND)
+def test_spellings_of_every_other_address(tmp_path, host):
+    """All, each name, and whatever only a resolver understands count as reachable from elsewhere."""
+    with pytest.raises(UsageError, match="--insecure"):
+        check_exposure(settings(tmp_path, host=host), own_token=True, insecure=False)
+
+
+@pytest.mark.requirement("S3")
+async def test_a_name_that_should_mean_this_machine_and_does_not(tmp_path, monkeypatch):
+    """What counts is the address that was bound: a resolver that leads elsewhere does not open the server."""
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: resolve("0.0.0.0", *rest, **more))
+    chosen = settings(tmp_path, host="lab.localhost")
+    registry = SessionRegistry(chosen)
+    with pytest.raises(UsageError, match=r"lab\.localhost"):
+        await serving.serve(chosen, registry, ready=lambda _: None, ending=lambda: None)
+    await registry.close()
+
+
+@pytest.mark.requirement("S3")
+@pytest.mark.parametrize("place", [0, 1, 2, None])
+def test_a_token_is_held_against_every_valid_one(monkeypatch, place):
+    """Whichever matches, or none does: each comparison is made, and takes the same time."""
+    compared = []
+
+    def compare(a, b):
+        compared.append(b)
+        return secrets.compare_digest(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    tokens = [auth.new_token() for _ in range(3)]
+    offered = auth.new_token() if place is None else tokens[place]
+    hashes = [token_hash(token) for token in tokens]
+    assert auth.matches(offered, *hashes) is (place is not None)
+    assert len(compared) == 3
+    compared.clear()
+    session = Tokens(hashes[0], hashes[2], iter(tokens[1:2]).__next__)
+    session.issue()
+    assert (session.check(offered) is not None) is (place is not None)
+    assert len(compared) == 3
+
+
+@pytest.mark.requirement("S3")
+def test_no_secret_is_compared_in_any_other_way(root):
+    """Where tokens are known, ``==`` and ``in`` stand beside none of them: only digests are compared."""
+    found = []
+    for file in (root / "src/rtstt_lab/server").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Compare) and not any(
+                isinstance(part, ast.Constant) and part.value is None for part in node.comparators
+            ):
+                text = ast.unparse(node).lower()
+                if "token" in text or "secret" in text or "hashes" in text:
+                    found.append(f"{file.name}:{node.lineno} {text}")
+    assert not found
 
 
 @pytest.mark.requirement("S2")

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -94,6 +95,7 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
         allowed_origins=frozenset(allow_origin),
     )
     if check_exposure(settings, own_token=bool(chosen), insecure=insecure):
+        settings = replace(settings, exposed=True)
         _tell("server.exposed", host=host)
     if not chosen:
         _tell("server.token", token=settings.api_token)

@@ -13,7 +13,7 @@ import msgspec
 
 from rtstt_lab.client.refusals import refusal
 from rtstt_lab.errors import ConnectionFailedError, ServiceError, UsageError
-from rtstt_lab.protocol.messages import CreatedSession, CreateSession
+from rtstt_lab.protocol.messages import CreatedSession, CreateSession, RenewToken
 from rtstt_lab.texts import preferred_language
 
 _SESSIONS: Final = "/api/streaming/sessions"
@@ -76,18 +76,28 @@ class SessionApi:
         )
 
     async def create(
-        self, *, model: str | None = None, language: str | None = None, prompt: str | None = None
+        self,
+        *,
+        model: str | None = None,
+        language: str | None = None,
+        prompt: str | None = None,
+        origin: str | None = None,
     ) -> CreatedSession:
         """Makes a session (L2).
+
+        Args:
+            model: the server's default if not given.
+            language: ISO 639-1 code; ``None`` is detection.
+            prompt: words that are likely to occur.
+            origin: of the page that is going to use it; pages of other origins then may not (S3).
 
         Raises:
             ServiceError: no connection, or refused: not authenticated, over a limit, overloaded.
             LanguageError: a language that the model does not know.
             ModelError: a model that the server does not have.
         """
-        body = msgspec.json.encode(CreateSession(model=model, language=language, prompt=prompt))
-        answer = await self._call(
-            "POST", _SESSIONS, content=body, headers={"Content-Type": "application/json"}
+        answer = await self._post(
+            _SESSIONS, CreateSession(model=model, language=language, prompt=prompt, origin=origin)
         )
         try:
             return msgspec.json.decode(answer.content, type=CreatedSession)
@@ -109,9 +119,15 @@ class SessionApi:
         answer = await self._call("GET", f"{_SESSIONS}/{session_id}/transcript", params={"format": kind})
         return answer.text
 
-    async def renew_token(self, session_id: str) -> str:
-        """A fresh token of a session, for a page that was loaded again; takes the server's own token."""
-        return str((await self._call("POST", f"{_SESSIONS}/{session_id}/token")).json()["session_token"])
+    async def renew_token(self, session_id: str, origin: str | None = None) -> str:
+        """A fresh token of a session, for a page that was loaded again; takes the server's own token.
+
+        Args:
+            session_id: of the session.
+            origin: of that page, which may use the session from now on.
+        """
+        answer = await self._post(f"{_SESSIONS}/{session_id}/token", RenewToken(origin))
+        return str(answer.json()["session_token"])
 
     async def delete(self, session_id: str) -> None:
         """Aborts a live session without a file, or forgets a finished one."""
@@ -128,6 +144,11 @@ class SessionApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _post(self, path: str, body: CreateSession | RenewToken) -> httpx.Response:
+        return await self._call(
+            "POST", path, content=msgspec.json.encode(body), headers={"Content-Type": "application/json"}
+        )
 
     async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:

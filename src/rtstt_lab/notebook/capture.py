@@ -127,6 +127,8 @@ class MicCapture(anywidget.AnyWidget):
         self.language = language
         self._own_stream = stream is None
         self._path = ""
+        self._origin: str | None = None
+        self._exposed = False
         self._started_at = datetime.now().astimezone()
         self._made_with = ""
         self.background = BackgroundLoop(self._show_error)
@@ -199,10 +201,9 @@ class MicCapture(anywidget.AnyWidget):
 
     def _answer(self, message: Mapping[str, Any]) -> None:
         match message.get("type"):
-            case "access":
-                self.background.run(self._grant(renew=False))
-            case "renew":
-                self.background.run(self._grant(renew=True))
+            case "access" | "renew" as wish:
+                self._origin = message.get("origin")
+                self.background.run(self._grant(renew=wish == "renew"))
             case "stream":
                 # The old one has no microphone to give back, and would complain of that if it were closed.
                 self.stream = _microphone()
@@ -219,8 +220,11 @@ class MicCapture(anywidget.AnyWidget):
         async with self._api() as api:
             token = None if renew or not self.session_id else await self._token(api)
             if token is None:
-                created = await api.create(model=self.model, language=self.language)
+                created = await api.create(
+                    model=self.model, language=self.language, origin=self._origin
+                )
                 self._path, token = created.ws_path, created.session_token
+                self._exposed = created.exposed
                 self._new_stream()
                 self._begin(created.session_id)
         self.send(
@@ -230,6 +234,7 @@ class MicCapture(anywidget.AnyWidget):
                 "token": token,
                 "port": self.server.port,
                 "path": self._path,
+                "exposed": self._exposed,
             }
         )
 
@@ -243,7 +248,7 @@ class MicCapture(anywidget.AnyWidget):
 
     async def _token(self, api: SessionApi) -> str | None:
         try:
-            return await api.renew_token(self.session_id)
+            return await api.renew_token(self.session_id, self._origin)
         except SessionNotFoundError:  # the server was started anew
             return None
 

@@ -26,6 +26,8 @@ Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 ShortText: TypeAlias = Annotated[str, Meta(max_length=256)]
 ControlAction: TypeAlias = Literal["start", "pause", "resume", "stop", "flush"]
 Secret: TypeAlias = Annotated[str, Meta(max_length=512)]
+Origin: TypeAlias = Annotated[str, Meta(max_length=256, pattern=r"^[a-z][a-z0-9+.\-]*://[^\s/?#@,\\]+$")]
+"""Of a web page, as ``location.origin`` spells it; an opaque one (``null``) is none."""
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
@@ -73,19 +75,40 @@ class Received(Item, frozen=True):
 
 
 class CreateSession(Item, frozen=True, forbid_unknown_fields=True):
-    """Body of ``POST /api/streaming/sessions``."""
+    """Body of ``POST /api/streaming/sessions``.
+
+    Attributes:
+        origin: of the page that the session is for: of browsers, that page and no other may then use it (S3).
+    """
 
     model: ShortText | None = None
     language: ShortText | None = None
     prompt: Annotated[str, Meta(max_length=2_000)] | None = None
     metadata: dict[ShortText, ShortText] = {}
+    origin: Origin | None = None
 
 
 class CreatedSession(Item, frozen=True):
-    """Its answer, 201."""
+    """Its answer, 201.
+
+    Attributes:
+        exposed: the server is open to other machines without encryption or a token of its owner's choice
+            (``--insecure``); a panel says so.
+    """
 
     session_id: ShortText
     ws_path: ShortText
     session_token: Secret
     limits: Limits
     protocol: ShortText = PROTOCOL
+    exposed: bool = False
+
+
+class RenewToken(Item, frozen=True, forbid_unknown_fields=True):
+    """Body of ``POST /api/streaming/sessions/{id}/token``.
+
+    Attributes:
+        origin: of the page that the token is for; it may use the session besides those named before.
+    """
+
+    origin: Origin | None = None

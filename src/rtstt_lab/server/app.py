@@ -63,7 +63,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 def make_app(registry: SessionRegistry) -> FastAPI:
     """The application of one server."""
     # No pages of the framework: they would load scripts from elsewhere.
-    app = FastAPI(title="rtstt_lab", version="1", docs_url=None, redoc_url=None)
+    # No redirects: they would name whatever host the request named.
+    app = FastAPI(title="rtstt_lab", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.registry = registry
     app.include_router(routes.router)
     app.add_exception_handler(RtsttError, _problem)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from rtstt_lab.protocol.server_parts import token_hash
@@ -31,19 +32,25 @@ def bearer(authorization: str | None) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def origin_allowed(origin: str | None, host: str | None, allowed: frozenset[str]) -> bool:
+def origin_allowed(
+    origin: str | None, host: str | None, allowed: frozenset[str], pages: Collection[str] = ()
+) -> bool:
     """Whether a browser's page may talk to this server.
 
-    Programs send no ``Origin``. A page may if it came from the host that the request is addressed to (also
-    through a proxy that keeps the ``Host`` header), from this machine, or from an origin allowed by name.
+    Programs send no ``Origin``. A page may if its origin is allowed by name. A session that was made for a
+    page is open to that page's origin, whatever a proxy makes of ``Host``, and to no further one; else a page
+    may that came from the host that the request is addressed to, or from this machine.
 
     Args:
         origin: the header of that name.
         host: the header of that name.
         allowed: origins, scheme and port included.
+        pages: origins of the pages that the session was made for, if it was made for any.
     """
     if origin is None or origin in allowed:
         return True
+    if pages:
+        return origin in pages
     try:
         page = urlsplit(origin)
         name = page.hostname

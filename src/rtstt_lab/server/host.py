@@ -38,6 +38,7 @@ _LIVE_FRAMES: Constant = (
     '{"type":"server:metrics"',
 )
 """Not numbered, without secrets, and worth a viewer's while."""
+_MAX_PAGES: Constant = 8
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class SessionHost:
 
     Attributes:
         settled: set when the session has ended and its transcript is saved, or could not be.
+        pages: origins of the web pages that it was made for; of browsers they alone may use it.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class SessionHost:
         self.engine = engine
         self.metadata = metadata
         self.settled = asyncio.Event()
+        self.pages: tuple[str, ...] = ()
         self._executor = executor
         self._lane = Lane(worker, self._work_done)
         self._save = save
@@ -115,6 +118,11 @@ class SessionHost:
         else:
             self.engine.receive_bytes(frame, self._clock(), link)
         self.drain()
+
+    def welcome(self, origin: str | None) -> None:
+        """Lets a page of this origin use the session; of many, the newest."""
+        if origin is not None and origin not in self.pages:
+            self.pages = (*self.pages[1 - _MAX_PAGES :], origin)
 
     def watch(self, outbox: Outbox, after: int) -> None:
         """Sends a viewer the numbered events after this one, and what follows."""

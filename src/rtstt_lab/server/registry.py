@@ -188,10 +188,17 @@ class SessionRegistry:
             freed=lambda: self._models.give_back(model),
             released=self._bury,
         )
+        host.welcome(wanted.origin)
         host.engine.resources(self._sample, self._clock())
         host.drain()
         self.telemetry.created()
-        return CreatedSession(session_id, WS_PATH.format(session_id=session_id), token, session.limits)
+        return CreatedSession(
+            session_id,
+            WS_PATH.format(session_id=session_id),
+            token,
+            session.limits,
+            exposed=self.settings.exposed,
+        )
 
     def host(self, session_id: str) -> SessionHost | None:
         """A live session.
@@ -212,13 +219,18 @@ class SessionRegistry:
             raise SessionNotFoundError("session_unknown", session_id=session_id)
         return found
 
-    def renew_token(self, session_id: str) -> str:
+    def renew_token(self, session_id: str, origin: str | None = None) -> str:
         """A fresh session token; the ones out there stay valid until its first use.
+
+        Args:
+            session_id: of a live session.
+            origin: of the page that it is for, which may use the session from now on.
 
         Raises:
             SessionNotFoundError: the session isn't live.
         """
         if host := self.host(session_id):
+            host.welcome(origin)
             return host.session.issue_token()
         raise SessionNotFoundError("session_unknown", session_id=session_id)
 

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from rtstt_lab.errors import AuthenticationError, MalformedFrameError, OriginError, RtsttError
-from rtstt_lab.protocol.messages import CreatedSession, CreateSession
+from rtstt_lab.protocol.messages import CreatedSession, CreateSession, RenewToken
 from rtstt_lab.server import auth, link
 from rtstt_lab.server.host import SessionHost
 from rtstt_lab.server.limits import MAX_JSON_BYTES, read_body
@@ -40,10 +40,16 @@ def check_origin(connection: HTTPConnection) -> None:
 
     Raises:
         OriginError: the request comes from such a page.
+        SessionNotFoundError: it names a session by what is no UUID.
     """
-    origin = connection.headers.get("origin")
+    registry, origin = registry_of(connection), connection.headers.get("origin")
+    session_id = connection.path_params.get("session_id")
+    host = registry.host(session_id) if origin is not None and session_id is not None else None
     if not auth.origin_allowed(
-        origin, connection.headers.get("host"), registry_of(connection).settings.allowed_origins
+        origin,
+        connection.headers.get("host"),
+        registry.settings.allowed_origins,
+        host.pages if host else (),
     ):
         raise OriginError("origin_refused", origin=(origin or "")[:200])
 
@@ -61,7 +67,7 @@ def require_api_token(request: Request) -> None:
 def schemas(*more: type) -> dict[str, Any]:
     """JSON Schemas of the bodies, for the OpenAPI document."""
     _, components = msgspec.json.schema_components(
-        (CreateSession, CreatedSession, *more), ref_template=_SCHEMAS + "{name}"
+        (CreateSession, CreatedSession, RenewToken, *more), ref_template=_SCHEMAS + "{name}"
     )
     return components
 
@@ -125,11 +131,18 @@ async def get_session(request: Request, session_id: str) -> Response:
     return _json(_described(registry_of(request).authorise(session_id, _token(request))))
 
 
-@router.post("/{session_id}/token", status_code=201, dependencies=_checked, response_class=Response)
+@router.post(
+    "/{session_id}/token",
+    status_code=201,
+    dependencies=_checked,
+    response_class=Response,
+    openapi_extra={"requestBody": {"required": False, **_content("RenewToken")}},
+)
 async def new_session_token(request: Request, session_id: str) -> Response:
     """A fresh session token, as for a page that was loaded again."""
     require_api_token(request)
-    return _json({"session_token": registry_of(request).renew_token(session_id)}, 201)
+    wanted = _parse(await read_body(request.stream(), MAX_JSON_BYTES) or b"{}", RenewToken)
+    return _json({"session_token": registry_of(request).renew_token(session_id, wanted.origin)}, 201)
 
 
 @router.delete("/{session_id}", status_code=204, dependencies=_checked, response_class=Response)

@@ -22,7 +22,7 @@ from rtstt_lab.protocol.messages import MAX_MESSAGE_BYTES
 from rtstt_lab.recognition.models import Progress
 from rtstt_lab.server.app import make_app
 from rtstt_lab.server.registry import SessionRegistry
-from rtstt_lab.server.settings import ServerSettings
+from rtstt_lab.server.settings import ServerSettings, is_loopback
 
 _CLOSING_S: Constant = 5
 _CONNECTIONS: Constant = 512
@@ -52,11 +52,15 @@ async def serve(
     Raises:
         PortInUseError: the port is taken.
         ServiceError: the address can't be listened on.
-        UsageError: the certificate or its key can't be used.
+        UsageError: the certificate or its key can't be used, or a name that should mean this machine leads
+            elsewhere.
         ModelError: the model can't be had or loaded.
         LanguageError: the model doesn't know the language.
     """
     with bound(settings.host, settings.port) as listener, _stop_signals(stops := _Stops(until_stdin_closes)):
+        # What a name leads to is the resolver's affair: what counts is the address that was bound.
+        if is_loopback(settings.host) and not is_loopback(listener.getsockname()[0]):
+            raise UsageError("exposed", host=settings.host)
         server = uvicorn.Server(_config(settings, registry))
         server.capture_signals = contextlib.nullcontext  # type: ignore[assignment] # signals are ours: they settle first
         if not await _first(registry.start(progress), stops.first.wait()):

@@ -26,6 +26,8 @@ class ServerSettings:
         max_sessions: open at once.
         certfile: TLS certificate.
         keyfile: its key.
+        exposed: it can be reached from other machines without encryption or a token of the person's choice,
+            and they were told (`check_exposure`).
         allowed_origins: of pages that are neither this host nor this machine, e.g. ``https://lab.example.org``.
         idle_model_s: a model that nobody used for so long is unloaded (not the one given here).
         settle_s: at most so long for the queued audio of open sessions when the server ends.
@@ -43,6 +45,7 @@ class ServerSettings:
     max_sessions: int = 8
     certfile: Path | None = None
     keyfile: Path | None = None
+    exposed: bool = False
     allowed_origins: frozenset[str] = frozenset()
     idle_model_s: float = 600.0
     settle_s: float = 60.0
@@ -81,10 +84,14 @@ def check_exposure(settings: ServerSettings, *, own_token: bool, insecure: bool)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` (a name or an address) means this machine only."""
-    if host == "localhost" or host.endswith(".localhost"):
+    """Whether ``host`` (a name or an address) means this machine only.
+
+    Spellings that only a resolver understands (``127.1``, ``0``, names) count as other machines.
+    """
+    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -7,7 +7,7 @@ import { Recorder } from "./recorder.js";
 import { ClientSession } from "./session.js";
 import { MAX_DURATION_MS, PROTOCOL } from "./tables.js";
 import { translator } from "./texts.js";
-import { Transport, addresses, pageBaseUrl } from "./transport.js";
+import { Transport, addresses, pageBaseUrl, pageOrigin } from "./transport.js";
 import { View } from "./view.js";
 
 const METER_MS = 100;
@@ -49,6 +49,7 @@ class Capture {
   #soundAt = 0;
   #problem = null;
   #notice = null;
+  #exposed = false;
   #busy = true;
 
   #actions = {
@@ -114,7 +115,7 @@ class Capture {
   #ask(type) {
     this.#problem = null;
     this.#waitFor("starting");
-    this.#model.send({ type });
+    this.#model.send({ type, origin: pageOrigin(location) });
   }
 
   async #heard(message) {
@@ -137,7 +138,7 @@ class Capture {
   }
 
   /** Takes up a session: a new one, or the present one on a page that was loaded again. */
-  async #begin({ session_id, token, port, path }) {
+  async #begin({ session_id, token, port, path, exposed }) {
     await this.#endRecording();
     clearTimeout(this.#timer);
     this.#transport?.close(1000, "another session");
@@ -145,6 +146,7 @@ class Capture {
     this.#alerts.clear();
     this.#streams = 0;
     this.#problem = this.#notice = null;
+    this.#exposed = exposed;
     const session = (this.#session = new ClientSession(session_id, token));
     this.#transport = new Transport(addresses({ port, path }, location, pageBaseUrl(document)), PROTOCOL, {
       opened: () => this.#pump(session.link_opened(now())),
@@ -332,6 +334,7 @@ class Capture {
 
   #hints() {
     const hints = [...this.#alerts].map(([name, value]) => ({ key: `notebook.alert_${name}`, parameters: { value } }));
+    if (this.#exposed) hints.push({ key: "notebook.exposed" });
     if (this.#awaited) hints.push({ key: `notebook.${this.#awaited}` });
     if (this.#levelDbfs !== null && now() - this.#soundAt > SILENT_AFTER_S) hints.push({ key: "notebook.no_sound" });
     if (this.#session?.shown === "reconnecting") {

@@ -21,6 +21,9 @@ export function pageBaseUrl(document) {
   return (config && JSON.parse(config).baseUrl) || document.body.dataset.baseUrl || "/";
 }
 
+/** The page's own origin, for which alone the server opens the session; null where browsers send none by name. */
+export const pageOrigin = ({ origin }) => (origin === "null" ? null : origin);
+
 export class Transport {
   #addresses;
   #protocol;
