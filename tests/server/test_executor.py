@@ -143,7 +143,7 @@ async def test_a_feed_that_outlasts_its_server_ends_without_a_complaint():
     executor.submit(lane, FeedHole(seq=0, duration_ms=10))
     executor.close_lane(lane)
     ending = asyncio.create_task(executor.shutdown())
-    while not executor._feeding._shutdown:  # noqa: ASYNC110 - a pool has no event for it
+    while not executor._feeding._closed:  # noqa: ASYNC110 - a pool has no event for it
         await asyncio.sleep(0.001)
     busy.set()
     await ending

@@ -5,6 +5,7 @@ A command is declared with `command` and `option` from here; ``help_key`` is the
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +14,15 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 
 import click
 
-from rtstt_lab.errors import RtsttError
+from rtstt_lab.errors import RtsttError, StorageError
 from rtstt_lab.texts import preferred_language, text
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What writing to a redirected output fails with."""
 _HEADINGS: Final = {"Options": "cli.options", "Commands": "cli.commands"}
 
 
@@ -161,15 +164,23 @@ class LazyGroup(_Localized, click.Group):
         except (click.Abort, KeyboardInterrupt):
             code = INTERRUPTED
         except BrokenPipeError:
-            # What is still buffered would fail again while the interpreter shuts down.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_stdout()
             code = 0
         except Exception as error:
             if os.environ.get("RTSTT_DEBUG"):
                 raise
-            click.echo(say("cli.internal", kind=type(error).__name__, reason=error), err=True)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
+                _discard_stdout()
+                report_error(StorageError("output_failed", reason=error.strerror))
+            else:
+                click.echo(say("cli.internal", kind=type(error).__name__, reason=error), err=True)
             code = 1
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _discard_stdout() -> None:
+    """What is still buffered would fail again while the interpreter shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
@@ -10,10 +11,28 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from rtstt_lab.cli.localized import say
-from rtstt_lab.protocol.events import AlertRaised, ClientEvent, FinalReceived, PartialReceived, StateChanged
+from rtstt_lab.protocol.events import (
+    AlertRaised,
+    ClientEvent,
+    FinalReceived,
+    PartialReceived,
+    StateChanged,
+    StatusReceived,
+)
 from rtstt_lab.protocol.lifecycle import Shown
-from rtstt_lab.protocol.messages import TranscriptionPartial
+from rtstt_lab.protocol.messages import Alert, Status, TranscriptionPartial
 from rtstt_lab.recognition.models import Progress as OnProgress
+
+_ALERTS: Final = {
+    ("no_audio", True): "cli.alert_no_audio",
+    ("no_audio", False): "cli.alert_no_audio_over",
+    ("hanging", True): "cli.alert_hanging",
+    ("hanging", False): "cli.alert_hanging_over",
+    ("memory", True): "cli.alert_memory",
+    ("memory", False): "cli.alert_memory_over",
+    ("length", True): "cli.alert_length",
+}
+"""What the server tells of itself; a queue that is full is nothing to read about for who sends a file."""
 
 
 class Screen(Console):
@@ -72,6 +91,8 @@ class LiveView:
                 self._shown = shown
             case AlertRaised("latency", seconds) if self._warns:
                 self._note(say("cli.slow", seconds=seconds))
+            case StatusReceived(Status(alert=Alert() as alert)) if key := _ALERTS.get((alert.name, alert.on)):
+                self._note(say(key, value=alert.value))
 
     def _note(self, message: str) -> None:
         self._notes.print(message, style="yellow", markup=False, highlight=False)

@@ -42,10 +42,21 @@ class FeedHole:
 
 @dataclass(frozen=True, slots=True)
 class Recognise:
-    """Run the recognizer; answered by `recognised` or `recognition_failed`. Never two at once."""
+    """Run the recognizer; answered by `recognised` or `recognition_failed`. Never two at once.
+
+    Attributes:
+        job: its number.
+        kind: what for.
+        audio_s: how much audio it may have to decode; bounds the time that it may take.
+    """
 
     job: int
     kind: JobKind
+    audio_s: float = 0.0
+
+
+Work: TypeAlias = FeedAudio | FeedHole | Recognise
+"""What a `SessionWorker` does."""
 
 
 @dataclass(frozen=True, slots=True)

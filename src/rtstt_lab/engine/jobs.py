@@ -25,10 +25,10 @@ class Jobs:
         kinds = (self._current.kind if self._current else None, self._interrupted)
         return "settle" in kinds or "finish" in kinds
 
-    def begin(self, kind: JobKind) -> Recognise:
-        """A new job; there must be none under way."""
+    def begin(self, kind: JobKind, audio_s: float = 0.0) -> Recognise:
+        """A new job, on so much audio at most; there must be none under way."""
         self._count += 1
-        self._current = Recognise(self._count, kind)
+        self._current = Recognise(self._count, kind, audio_s)
         return self._current
 
     def done(self, job: int) -> JobKind | None:

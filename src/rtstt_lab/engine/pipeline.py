@@ -185,4 +185,5 @@ class Pipeline:
 
     def _begin(self, kind: fx.JobKind, now: float) -> None:
         self._begun_at = now
-        self._effects.append(self._jobs.begin(kind))
+        unsettled_s = max(0.0, self.hearing.heard_s - self.hearing.settled_s)
+        self._effects.append(self._jobs.begin(kind, round(unsettled_s, 3)))

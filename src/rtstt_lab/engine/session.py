@@ -14,6 +14,7 @@ from rtstt_lab.engine.figures import Alerts, Figures
 from rtstt_lab.engine.pipeline import Pipeline
 from rtstt_lab.engine.settings import EngineSettings
 from rtstt_lab.engine.status import SessionStatus, Stage
+from rtstt_lab.engine.watch import Watch
 from rtstt_lab.errors import LimitError, RtsttError, ServiceError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
@@ -54,6 +55,7 @@ class SessionEngine:
         self._alerts = Alerts(
             settings.low_memory_mb, self._queue_s, limits.max_session_s - settings.warning_before_s
         )
+        self._watch = Watch(settings.no_audio_s, settings.hang_s)
         self._finals: list[Final] = []
         self._whole = True
         self._file = ""
@@ -101,7 +103,8 @@ class SessionEngine:
             return None
         metrics_at = self._metrics_at if self._session.link is not None and self._working else None
         linkless_at = self._linkless_at if self._stage is Stage.OPEN else None
-        return earliest(self._session.next_deadline(), metrics_at, linkless_at, self._release_at)
+        watch_at = self._watch.deadline() if self._working else None
+        return earliest(self._session.next_deadline(), metrics_at, linkless_at, watch_at, self._release_at)
 
     def handle_timer(self, now: float) -> None:
         """Does what is due by ``now``; calling it early or twice does no harm."""
@@ -239,6 +242,16 @@ class SessionEngine:
             self._end_at_once(ServiceError("memory_exhausted", left_mb=0))
         self._advance(now)
 
+    def work_hangs(self, work: fx.Work, now: float) -> None:
+        """A call into the worker has not returned in time: it is told, and waited for a while longer (E2)."""
+        if self._working and self._watch.hangs(work, now):
+            self._figures.errors += 1
+        self._advance(now)
+
+    def work_returned(self, work: fx.Work) -> None:
+        """Whatever hung does so no more; its answer follows."""
+        self._watch.returned(work)
+
     def finish(self, now: float) -> None:
         """The server is ending: what was sent is recognised and saved; where nothing was, nothing is."""
         if self._stage is Stage.OPEN:
@@ -268,6 +281,7 @@ class SessionEngine:
             self._check_length()
             self._pipeline.advance(now)
             self._tell_room()
+            self._look(now)
             self._drain(now)
         if self._release_at is not None and now >= self._release_at:
             self._release()
@@ -337,10 +351,16 @@ class SessionEngine:
         self._session.set_credit(round(room_s * 1000))
         if alert := self._alerts.room(room_s):
             self._session.status(alert)
-        degraded = "interval" if self._pipeline.slowed else ""
+        degraded = "hanging" if self._watch.hanging else "interval" if self._pipeline.slowed else ""
         if degraded != self._session.degraded:
             self._session.degraded = degraded
             self._session.status(numbered=False)
+
+    def _look(self, now: float) -> None:
+        for alert in self._watch.alerts(self._session, self._pipeline.waiting_s, now):
+            self._session.status(alert, numbered=False)
+        if self._watch.given_up(now):
+            self._end_at_once(ServiceError("recognizer_hangs", seconds=self._settings.hang_s))
 
     # --- the ways to end ------------------------------------------------------------------------------------
 
@@ -370,9 +390,10 @@ class SessionEngine:
             self._release()
 
     def _end_at_once(self, error: RtsttError) -> None:
-        """What is final is saved without waiting for the rest."""
+        """What is final is saved without waiting for the rest; memory is let go of before, not after."""
         self._session.error(error, numbered=True)
         self._pipeline.stop()
+        self._effects.append(fx.FreeWorker())
         self._whole = False
         if self._session.phase is not Phase.FINALIZING:
             self._session.set_phase(PhaseEvent.STOP)

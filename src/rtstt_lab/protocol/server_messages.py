@@ -139,7 +139,8 @@ class Alert(Item, frozen=True):
     """A condition that a person should see, switched on or off (A1–A3, E3).
 
     Attributes:
-        name: ``latency``, ``memory``, ``reconnections``, ``length``, ``no_audio``, ``backpressure``.
+        name: ``latency``, ``memory``, ``reconnections``, ``length``, ``no_audio``, ``backpressure``,
+            ``hanging`` (the recognizer does not answer).
         value: the figure behind it, in the unit that the text says.
     """
 

@@ -98,6 +98,11 @@ class ServerVoice:
         return self._intake.audio_ms
 
     @property
+    def audio_at(self) -> float:
+        """When the client last sent audio, pressed a button or connected."""
+        return self._audio_at
+
+    @property
     def credit_ms(self) -> int:
         """How much more audio the client may send."""
         return max(0, self._intake.credit_ms)

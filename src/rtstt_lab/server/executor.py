@@ -1,8 +1,9 @@
 """Does the sessions' work on threads: each session's in order, and the decoder in fair turns.
 
 Feeding audio is cheap and waits for nobody but its own session; decoding is dear, so a session that asks
-for a decode waits for its turn among all of them. Everything here is called on the event loop; only
-`SessionWorker` runs elsewhere.
+for a decode waits for its turn among all of them. Work that takes longer than it can (by its audio, and by
+how slow this machine was lately) is told as hanging, and another thread takes its place: the other sessions
+go on. Everything here is called on the event loop; only `SessionWorker` runs elsewhere.
 """
 
 from __future__ import annotations
@@ -11,17 +12,24 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final as Constant
 from typing import Generic, TypeAlias, TypeVar
 
 from rtstt_lab.engine.effects import AudioReport, FeedAudio, FeedHole, Recognise, RecognitionReport
+from rtstt_lab.engine.patience import Patience
 from rtstt_lab.engine.worker import SessionWorker
+from rtstt_lab.server.threads import Call, Threads
 
 Work: TypeAlias = FeedAudio | FeedHole | Recognise
 Report: TypeAlias = AudioReport | RecognitionReport
 Done: TypeAlias = Callable[[Work, Report | BaseException], None]
+
+_FEED_S: Constant = 60.0
+"""A chunk decodes in milliseconds, and its decoder gives up on itself before this."""
+_ENDING_S: Constant = 30.0
 
 _Who = TypeVar("_Who", bound=Hashable)
 
@@ -72,10 +80,12 @@ class Lane:
         decode: waits for its turn, or runs. Beside a step feeds go on: it hears what is there by then.
         running: how many threads are in the worker.
         feeding: one of them with a feed.
+        hangs: told work that has not returned in time; its outcome is told all the same if it ever comes.
     """
 
     worker: SessionWorker
     done: Done
+    hangs: Callable[[Work], None] = lambda _: None
     waiting: deque[Work] = field(default_factory=deque)
     decode: Recognise | None = None
     running: int = 0
@@ -88,13 +98,20 @@ class Executor:
 
     Args:
         decodes_at_once: how many decodes the machine bears.
+        patience: how long a decode may take.
     """
 
-    def __init__(self, decodes_at_once: int) -> None:
-        self._feeding = ThreadPoolExecutor(2, thread_name_prefix="feed")
-        self._decoding = ThreadPoolExecutor(decodes_at_once, thread_name_prefix="decode")
+    def __init__(self, decodes_at_once: int, patience: Patience | None = None) -> None:
+        self._feeding = Threads(2, "feed")
+        self._decoding = Threads(decodes_at_once, "decode")
+        self._patience = patience or Patience()
         self._turns: FairTurns[Lane] = FairTurns()
         self._free = decodes_at_once
+
+    @property
+    def hanging(self) -> int:
+        """How many threads are in a call that has not returned in time."""
+        return self._decoding.hanging + self._feeding.hanging
 
     def submit(self, lane: Lane, work: Work) -> None:
         """Queues a piece of work behind the lane's earlier ones."""
@@ -106,14 +123,14 @@ class Executor:
         if not lane.closed:
             lane.closed = True
             lane.waiting.clear()
-            lane.done = _tell_nobody
+            lane.done, lane.hangs = _tell_nobody, _tell_nobody
             self._turns.forget(lane)
             self._close_worker(lane)
 
-    async def shutdown(self) -> None:
-        """Ends the threads once what runs has ended; all lanes must be closed."""
-        for pool in (self._decoding, self._feeding):
-            await asyncio.to_thread(pool.shutdown)
+    async def shutdown(self, limit_s: float = _ENDING_S) -> None:
+        """Ends the threads once what runs has ended, or after so long; all lanes must be closed."""
+        for threads in (self._decoding, self._feeding):
+            await asyncio.to_thread(threads.close, limit_s)
 
     def _advance(self, lane: Lane) -> None:
         while lane.waiting and not lane.feeding:
@@ -125,7 +142,7 @@ class Executor:
                 self._turns.ask(lane)
             elif lane.decode is None or lane.decode.kind == "step":
                 lane.feeding = True
-                self._start(lane, work, self._feeding)
+                self._start(lane, work, self._feeding, _FEED_S)
             else:
                 break
             lane.waiting.popleft()
@@ -135,31 +152,57 @@ class Executor:
         while self._free and (lane := self._turns.take()) is not None:
             if lane.decode is not None:
                 self._free -= 1
-                self._start(lane, lane.decode, self._decoding)
+                self._start(lane, lane.decode, self._decoding, self._patience.allowed_s(lane.decode.audio_s))
 
-    def _start(self, lane: Lane, work: Work, pool: ThreadPoolExecutor) -> None:
+    def _start(self, lane: Lane, work: Work, threads: Threads, allowed_s: float) -> None:
         lane.running += 1
-        loop, began_s = asyncio.get_running_loop(), time.monotonic()
-        pool.submit(_perform, lane.worker, work).add_done_callback(
-            lambda future: loop.call_soon_threadsafe(self._finished, lane, work, future, began_s)
-        )
+        running = _Running(lane, work, asyncio.get_running_loop(), threads, allowed_s)
+        try:
+            running.call = threads.submit(partial(_perform, running, self._finished))
+        except RuntimeError as error:  # no thread to be had: an outcome like any other, but not at once
+            running.loop.call_soon(self._finished, running, error)
+        else:
+            running.watch = running.loop.call_later(allowed_s, self._overdue, running)
 
-    def _finished(self, lane: Lane, work: Work, future: Future[Report], began_s: float) -> None:
+    def _finished(self, running: _Running, outcome: Report | BaseException) -> None:
+        if running.over:
+            return
+        running.over, lane, work = True, running.lane, running.work
+        if running.watch:
+            running.watch.cancel()
         lane.running -= 1
         if isinstance(work, Recognise):
             lane.decode = None
-            self._free += 1
+            self._free += not (running.call and running.call.written_off)
+            took_s = time.monotonic() - running.began_s
+            if not isinstance(outcome, BaseException) and not running.late:
+                self._patience.took(work.audio_s, took_s)
             if not lane.closed:
-                self._turns.used(lane, time.monotonic() - began_s)
+                self._turns.used(lane, took_s)
         else:
             lane.feeding = False
         try:
             if lane.closed:
                 self._close_worker(lane)
             else:
-                lane.done(work, future.exception() or future.result())
+                lane.done(work, outcome)
         finally:
             self._advance(lane)
+
+    def _overdue(self, running: _Running) -> None:
+        """The call has taken longer than it can: another thread takes its place, and its session is told."""
+        call = running.call
+        if call is None or call.lost:
+            self._finished(running, RuntimeError("the thread is gone"))
+            return
+        if call.thread is None:  # it waits for a thread: nothing hangs yet
+            running.watch = running.loop.call_later(running.allowed_s, self._overdue, running)
+            return
+        running.late = True
+        if running.threads.replace(call) and isinstance(running.work, Recognise):
+            self._free += 1
+        running.lane.hangs(running.work)
+        self._decode_next()
 
     def _close_worker(self, lane: Lane) -> None:
         if not lane.running:
@@ -167,11 +210,38 @@ class Executor:
                 self._feeding.submit(lane.worker.close)
 
 
-def _tell_nobody(work: Work, outcome: Report | BaseException) -> None:
+@dataclass(eq=False, slots=True)
+class _Running:
+    """One piece of work from its start to its outcome."""
+
+    lane: Lane
+    work: Work
+    loop: asyncio.AbstractEventLoop
+    threads: Threads
+    allowed_s: float
+    began_s: float = field(default_factory=time.monotonic)
+    call: Call | None = None
+    watch: asyncio.TimerHandle | None = None
+    late: bool = False
+    over: bool = False
+
+
+def _tell_nobody(*_: object) -> None:
     """What a closed lane keeps instead of its session, which is to be freed at once."""
 
 
-def _perform(worker: SessionWorker, work: Work) -> Report:
+def _perform(running: _Running, finished: Callable[[_Running, Report | BaseException], None]) -> None:
+    """On a thread: whatever is raised is an outcome."""
+    outcome: Report | BaseException
+    try:
+        outcome = _work(running.lane.worker, running.work)
+    except BaseException as error:  # noqa: BLE001 - a thread must not die of its work
+        outcome = error
+    with suppress(RuntimeError):  # the loop has ended before
+        running.loop.call_soon_threadsafe(finished, running, outcome)
+
+
+def _work(worker: SessionWorker, work: Work) -> Report:
     match work:
         case FeedAudio():
             return worker.feed(work)

@@ -81,7 +81,7 @@ class SessionHost:
         self.settled = asyncio.Event()
         self.pages: tuple[str, ...] = ()
         self._executor = executor
-        self._lane = Lane(worker, self._work_done)
+        self._lane = Lane(worker, self._work_done, self._work_hangs)
         self._save = save
         self._clock = clock
         self._freed = freed
@@ -177,8 +177,14 @@ class SessionHost:
             case WriteJournal():
                 pass  # nobody would read it: a server that was killed doesn't take its sessions up again
 
+    def _work_hangs(self, work: Work) -> None:
+        log.error("session %s: %s hangs", self.session.session_id, type(work).__name__)
+        self.engine.work_hangs(work, self._clock())
+        self.drain()
+
     def _work_done(self, work: Work, outcome: Report | BaseException) -> None:
         now = self._clock()
+        self.engine.work_returned(work)
         match work, outcome:
             case _, MemoryError():
                 self.engine.out_of_memory(now)
