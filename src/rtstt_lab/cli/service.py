@@ -52,12 +52,13 @@ def language_code(given: str) -> str | None:
     return given
 
 
-def remote_service(url: str, model: str | None, **of_the_server: str) -> Service:
+def remote_service(url: str, model: str | None, cafile: Path | None = None, **of_the_server: str) -> Service:
     """Somebody else's server; its token is taken from ``RTSTT_TOKEN``.
 
     Args:
         url: where it listens.
         model: that is asked for.
+        cafile: authorities that may vouch for it.
         of_the_server: options that only whoever starts the server can decide, as given.
 
     Raises:
@@ -66,7 +67,7 @@ def remote_service(url: str, model: str | None, **of_the_server: str) -> Service
     for name, value in of_the_server.items():
         if value != "auto":
             raise UsageError("server_option", option=f"--{name.replace('_', '-')}")
-    return Service(url, token=os.environ.get("RTSTT_TOKEN"), model=model)
+    return Service(url, token=os.environ.get("RTSTT_TOKEN"), model=model, cafile=cafile)
 
 
 @asynccontextmanager

@@ -56,6 +56,7 @@ class _Wishes:
 @option("--language", default="auto", show_default=True, help_key="cli.language")
 @option("--prompt", help_key="cli.prompt")
 @option("--server", metavar="URL", help_key="cli.server")
+@option("--cafile", type=click.Path(path_type=Path), help_key="cli.cafile")
 @option("--fast", is_flag=True, help_key="cli.fast")
 @option(
     "--format",
@@ -72,6 +73,7 @@ def transcribe(  # noqa: PLR0917 - click gives every option by its name
     language: str,
     prompt: str | None,
     server: str | None,
+    cafile: Path | None,
     fast: bool,
     kind: str,
     as_json: bool,
@@ -89,7 +91,9 @@ def transcribe(  # noqa: PLR0917 - click gives every option by its name
         format=kind,
         as_json=as_json,
         output=output,
-        remote=remote_service(server, model, device=device, compute_type=compute_type) if server else None,
+        remote=remote_service(server, model, cafile, device=device, compute_type=compute_type)
+        if server
+        else None,
         local=LocalSettings(model or DEFAULT_MODEL, output or DEFAULT_OUTPUT, device, compute_type),
     )
     click.get_current_context().exit(run_async(_transcribe(wishes)))

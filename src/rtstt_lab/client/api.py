@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -12,7 +13,8 @@ import httpx
 import msgspec
 
 from rtstt_lab.client.refusals import refusal
-from rtstt_lab.errors import ConnectionFailedError, ServiceError, UsageError
+from rtstt_lab.client.tls import tls_context, unreachable
+from rtstt_lab.errors import ServiceError, UsageError
 from rtstt_lab.protocol.messages import CreatedSession, CreateSession, RenewToken
 from rtstt_lab.texts import preferred_language
 
@@ -56,13 +58,21 @@ class SessionApi:
     Args:
         url: of the server, ``http`` or ``https``, with the prefix that a proxy put before it.
         token: opens the server; sent in the ``Authorization`` header only.
+        tls: of `tls_context`; made from the machine's own authorities if it is not given.
         timeout_s: of each call.
 
     Raises:
         UsageError: the address is none of HTTP.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        timeout_s: float = 30.0,
+    ) -> None:
         if not _is_http(url):
             raise UsageError("server_url", url=url[:200])
         self.url = url.rstrip("/")
@@ -72,6 +82,7 @@ class SessionApi:
                 **({"Authorization": f"Bearer {token}"} if token else {}),
             },
             timeout=timeout_s,
+            verify=tls or tls_context(url) or True,
             trust_env=not is_this_machine(url),
         )
 
@@ -154,8 +165,7 @@ class SessionApi:
         try:
             answer = await self._http.request(method, self.url + path, **request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            raise ConnectionFailedError("server_unreachable", url=self.url, reason=reason) from error
+            raise unreachable(self.url, error) from error
         if answer.is_error:
             raise refusal(answer.content, answer.status_code)
         return answer

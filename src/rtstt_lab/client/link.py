@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -23,6 +24,7 @@ class SocketLink:
 
     Args:
         url: ``ws`` or ``wss``.
+        tls: for ``wss``.
         connect_timeout_s: for the handshake.
         opened: the handshake is done.
         received: a frame came.
@@ -32,11 +34,13 @@ class SocketLink:
         self,
         url: str,
         *,
+        tls: ssl.SSLContext | None = None,
         connect_timeout_s: float,
         opened: Callable[[], None],
         received: Callable[[str | bytes], None],
     ) -> None:
         self._url = url
+        self._tls = tls
         self._connect_timeout_s = connect_timeout_s
         self._opened = opened
         self._received = received
@@ -67,6 +71,7 @@ class SocketLink:
                 compression=None,
                 max_size=MAX_MESSAGE_BYTES,
                 subprotocols=[Subprotocol(PROTOCOL)],
+                ssl=self._tls,
                 proxy=None if is_this_machine(self._url) else True,
                 open_timeout=self._connect_timeout_s,
                 close_timeout=_CLOSING_S,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from rtstt_lab.client.api import SessionApi, websocket_url
@@ -14,6 +16,7 @@ from rtstt_lab.client.recorder import SessionRecorder
 from rtstt_lab.client.refusals import error_of
 from rtstt_lab.client.result import SessionResult, final_of
 from rtstt_lab.client.sources import AudioChunk
+from rtstt_lab.client.tls import tls_context
 from rtstt_lab.errors import AudioError, ConnectionFailedError, RtsttError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
@@ -44,6 +47,8 @@ class StreamingClient:
     Args:
         url: of the server, ``http`` or ``https``.
         token: opens the server.
+        cafile: certificates (PEM) of the authorities that may vouch for an ``https`` server, and no others;
+            without it the machine's own, ``SSL_CERT_FILE`` included (`tls_context`).
         model: the server's default if not given.
         language: ISO 639-1 code; ``None`` is detection.
         prompt: words that are likely to occur.
@@ -58,6 +63,7 @@ class StreamingClient:
         url: str,
         *,
         token: str | None = None,
+        cafile: Path | None = None,
         model: str | None = None,
         language: str | None = None,
         prompt: str | None = None,
@@ -68,6 +74,8 @@ class StreamingClient:
     ) -> None:
         self._url = url
         self._token = token
+        self._cafile = cafile
+        self._tls: ssl.SSLContext | None = None
         self._wishes = {"model": model, "language": language, "prompt": prompt}
         self._settings = settings or ClientSettings()
         self._observers = tuple(observers)
@@ -113,8 +121,10 @@ class StreamingClient:
             ServiceError: no session could be made.
             LanguageError: a language that the model does not know.
             ModelError: a model that the server does not have.
+            UsageError: an address that is none, or authorities that can't be read.
         """
-        async with SessionApi(self._url, self._token) as api:
+        self._tls = tls_context(self._url, self._cafile)
+        async with SessionApi(self._url, self._token, tls=self._tls) as api:
             self._begin(await api.create(**self._wishes))
         try:
             self.session.connect(self._clock())
@@ -250,6 +260,7 @@ class StreamingClient:
     def _open(self) -> None:
         link = SocketLink(
             self._socket_url,
+            tls=self._tls,
             connect_timeout_s=self._settings.connect_timeout_s,
             opened=lambda: self._heard(link, self.session.link_opened),
             received=lambda frame: self._heard(link, lambda now: self._receive(frame, now)),

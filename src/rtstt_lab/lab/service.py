@@ -21,6 +21,7 @@ class Service:
     Attributes:
         url: where it listens.
         token: opens it.
+        cafile: authorities that may vouch for it; ``None`` takes the machine's own.
         model: that is asked for; ``None`` is the server's own.
         model_hash: SHA-256 of its weights, as far as known.
         policy: the recognizer's settings, as far as known.
@@ -33,6 +34,7 @@ class Service:
     model_hash: str = ""
     policy: str = ""
     process_cpu_s: Callable[[], float] | None = None
+    cafile: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

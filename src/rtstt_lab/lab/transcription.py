@@ -135,6 +135,7 @@ class Transcriber:
         self._client = StreamingClient(
             service.url,
             token=service.token,
+            cafile=service.cafile,
             model=service.model,
             language=recorded.language,
             prompt=recorded.prompt,
