@@ -217,11 +217,19 @@ class HelloRejected:
 
 @dataclass(frozen=True, slots=True)
 class ChunkAccepted:
-    """The next chunk, checked; in order, each once."""
+    """The next chunk, checked; in order, each once.
+
+    Attributes:
+        header: of its frame.
+        payload: its bytes.
+        format: of its recorder.
+        first_payload: the recorder's first chunk, where a decoder that does not know it needs its header.
+    """
 
     header: messages.AudioHeader
     payload: bytes
     format: AudioFormat
+    first_payload: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +240,13 @@ class HoleDeclared:
         seq: its number, in order with those of `ChunkAccepted`.
         stream: the recorder that it belonged to, as far as known.
         duration_ms: its own where it is known, else estimated from its neighbours' capture times.
-        reason: see `LossReason`.
+        reason: see `LossReason`; ``disposed`` is no loss: what was said in it is known already.
     """
 
     seq: int
     stream: int
     duration_ms: int
-    reason: LossReason
+    reason: LossReason | Literal["disposed"]
 
 
 @dataclass(frozen=True, slots=True)

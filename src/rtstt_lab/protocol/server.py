@@ -7,6 +7,7 @@ names.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from rtstt_lab.errors import (
 )
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase
+from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
 from rtstt_lab.protocol.server_links import ServerSettings
 from rtstt_lab.protocol.server_voice import ServerVoice
 from rtstt_lab.protocol.timing import earliest
@@ -29,6 +30,7 @@ __all__ = ["ServerSession", "ServerSettings"]
 
 _ENDING: Final = TERMINAL | {Phase.FINALIZING}
 _CREDIT_STEP_MS: Final = 1_000
+_MAX_LOST_EVENTS: Final = 1_000
 
 
 class ServerSession(ServerVoice):
@@ -109,6 +111,12 @@ class ServerSession(ServerVoice):
 
     # --- the engine's steps ---------------------------------------------------------------------------------
 
+    def take_up(self) -> None:
+        """Goes on where the journal ends: what was said to the end needs no audio any more."""
+        if self.phase in _ENDING and self._until_seq is not None and self.committed_seq >= self._until_seq:
+            self._skip_disposed()
+        self._catch_up()
+
     def set_phase(self, event: PhaseEvent) -> None:
         """The server's own steps: a limit stops the session (``STOP``), it is saved, or it failed.
 
@@ -158,6 +166,8 @@ class ServerSession(ServerVoice):
     def _welcome(self, hello: wire.ClientHello) -> None:
         if not hello.resuming:
             self._forget_other_client()
+        elif self._restored:
+            self._skip_events(hello.last_event)
         held = max(0, hello.held[1] - max(hello.held[0], self.next_seq) + 1) if hello.held else 0
         self._intake.link_opened(held, self._links.now)
         self._audio_at = self._links.now
@@ -175,6 +185,7 @@ class ServerSession(ServerVoice):
             credit_ms=self.credit_ms,
             next_stream=self._intake.next_stream,
             audio_ms=self.audio_ms,
+            header_seq=self._intake.header_seq,
         )
         if hello.resuming:
             welcome: wire.Message = wire.Status(
@@ -199,7 +210,10 @@ class ServerSession(ServerVoice):
 
     def _forget_other_client(self) -> None:
         """A new client numbers on from here: what another one still owed will not come."""
-        while self._intake.has_gap and self.phase not in _ENDING:
+        self._skip_disposed()
+        if self._until_seq is not None:
+            self._lose(self._intake.give_up_before(self._until_seq))
+        while self._intake.has_gap and self._open:
             self._declare_gap()
             self._settle()
         self._apply_controls(None)
@@ -228,7 +242,7 @@ class ServerSession(ServerVoice):
 
     def _receive_audio(self, header: wire.AudioHeader, payload: bytes) -> None:
         self._audio_at = self._links.now
-        ended = self.phase in _ENDING
+        ended = self.phase in _ENDING and header.seq >= (self._until_seq or 0)
         problem = self._intake.take(header, payload, self._links.now, ended=ended)
         self._settle()
         self._flush_ack()
@@ -247,11 +261,16 @@ class ServerSession(ServerVoice):
 
     # --- in order -------------------------------------------------------------------------------------------
 
+    @property
+    def _open(self) -> bool:
+        """Whether audio is taken: one that ends, too, wants again what it had when its server was killed."""
+        return self.phase not in _ENDING or self._until_seq is not None
+
     def _settle(self) -> None:
         """Gives out what has come, chunks and buttons in their order."""
         self._apply_controls(self.next_seq)
         holes: list[ev.HoleDeclared] = []
-        while self.phase not in _ENDING and (outcome := self._intake.deliver()) is not None:
+        while self._open and (outcome := self._intake.deliver()) is not None:
             self._events.append(outcome)
             if isinstance(outcome, ev.HoleDeclared):
                 holes.append(outcome)
@@ -260,20 +279,44 @@ class ServerSession(ServerVoice):
 
     def _declare_gap(self) -> None:
         """Gives the missing chunks up, buttons between them in their order."""
+        self._lose(self._intake.give_up_gap(self._links.now))
+
+    def _lose(self, lost: Iterator[ev.HoleDeclared]) -> None:
         holes: list[ev.HoleDeclared] = []
-        for hole in self._intake.give_up_gap(self._links.now):
+        for hole in lost:
             self._events.append(hole)
             holes.append(hole)
             self._apply_controls(self.next_seq)
-            if self.phase in _ENDING:
+            if not self._open:
                 break
         self._tell_holes(holes)
+
+    def _skip_disposed(self) -> None:
+        """Goes on behind what was said and is known, where nobody sends it again for the decoder."""
+        if self._restored and self.next_seq <= self.committed_seq:
+            again_ms = self.audio_ms - self._restored.intake.audio_ms
+            left_ms = max(0, self._restored.disposed_ms - again_ms)
+            self._events += self._intake.skip_disposed(self.committed_seq, left_ms)
+            self._apply_controls(self.next_seq)
+
+    def _skip_events(self, last_event: int) -> None:
+        """Numbers on from the client's newest event, where a power cut has cost the journal its end."""
+        for _ in range(self._log.last, min(last_event, self._log.last + _MAX_LOST_EVENTS)):
+            self._log.add(wire.Status(shown(Link.OPEN, self.phase).value, self.phase.value))
+
+    def _catch_up(self) -> None:
+        """Tells the button again that was the last, once all audio before it is here as it was then."""
+        if self._until_seq is not None and self.next_seq >= self._until_seq:
+            self._until_seq = None
+            if self.phase in (Phase.PAUSED, Phase.FINALIZING):
+                action: wire.ControlAction = "pause" if self.phase is Phase.PAUSED else "stop"
+                self._events.append(ev.ControlApplied(action, self._controls.applied, self.next_seq))
 
     def _tell_holes(self, holes: list[ev.HoleDeclared]) -> None:
         """Says what is lost, run by run; what the client gave up itself, it knows."""
         runs: list[tuple[int, int, str]] = []
         for hole in holes:
-            if hole.reason == "given_up":
+            if hole.reason in ("given_up", "disposed"):
                 continue
             if runs and runs[-1][1:] == (hole.seq - 1, hole.reason):
                 runs[-1] = (runs[-1][0], hole.seq, hole.reason)
@@ -286,6 +329,7 @@ class ServerSession(ServerVoice):
 
     def _apply_controls(self, next_seq: int | None) -> None:
         """Applies the buttons whose audio has come; for ``None`` all, come what may."""
+        self._catch_up()
         while (control := self._controls.pop(next_seq)) is not None:
             self._ack_due = True
             if control.action == "flush":

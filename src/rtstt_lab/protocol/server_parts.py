@@ -27,11 +27,14 @@ class Tokens:
         present: hash of the token that ``POST /api/streaming/sessions`` gave out.
         api: hash of the API token, if there is one; it is always valid.
         new_token: makes an unguessable token.
+        fresh: hashes of those issued since the present one.
     """
 
-    def __init__(self, present: str, api: str | None, new_token: Callable[[], str]) -> None:
+    def __init__(
+        self, present: str, api: str | None, new_token: Callable[[], str], fresh: tuple[str, ...] = ()
+    ) -> None:
         self._present = present
-        self._fresh: list[str] = []
+        self._fresh = list(fresh)
         self._api = api
         self._new_token = new_token
 
@@ -67,10 +70,14 @@ class Tokens:
 
 
 class EventLog:
-    """The numbered events from 1, as they went over the wire."""
+    """The numbered events from 1, as they went over the wire.
 
-    def __init__(self) -> None:
-        self._frames: list[str] = []
+    Args:
+        frames: those that there are already.
+    """
+
+    def __init__(self, frames: tuple[str, ...] = ()) -> None:
+        self._frames = list(frames)
 
     @property
     def last(self) -> int:
@@ -94,10 +101,11 @@ class Controls:
     Args:
         max_pending: how many may wait, or come at once.
         per_s: how many may come in the long run: each is answered with an event that is kept.
+        applied: how many were applied before.
     """
 
-    def __init__(self, max_pending: int = 64, per_s: float = 2.0) -> None:
-        self.applied = 0
+    def __init__(self, max_pending: int = 64, per_s: float = 2.0, *, applied: int = 0) -> None:
+        self.applied = applied
         self._pending: dict[int, ClientControl] = {}
         self._max_pending = max_pending
         self._per_s = per_s

@@ -10,9 +10,10 @@ from rtstt_lab.errors import RtsttError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.intake import Intake
-from rtstt_lab.protocol.lifecycle import Link, Phase, shown
+from rtstt_lab.protocol.lifecycle import Link, shown
 from rtstt_lab.protocol.server_links import CLOSE_CODES, ServerLinks, ServerSettings
 from rtstt_lab.protocol.server_parts import Controls, EventLog, Tokens
+from rtstt_lab.protocol.server_state import IntakeState, ProtocolState
 from rtstt_lab.protocol.wire_results import final_message, partial_message
 from rtstt_lab.types import Final as FinalResult
 from rtstt_lab.types import Partial
@@ -30,6 +31,7 @@ class ServerVoice:
         model: its model, as told to clients.
         language: ISO 639-1 code; ``None`` until detected.
         settings: see `ServerSettings`.
+        restored: what it goes on from, if it was begun before; its tokens hold then.
 
     Attributes:
         language: see above; told with the next status.
@@ -48,22 +50,27 @@ class ServerVoice:
         model: str = "",
         language: str | None = None,
         settings: ServerSettings | None = None,
+        restored: ProtocolState | None = None,
     ) -> None:
+        state = restored or ProtocolState((token_hash,))
         self.session_id = session_id
         self.limits = limits or wire.Limits()
         self.model = model
         self.language = language
         self.degraded = ""
-        self.phase = Phase.IDLE
+        self.phase = state.phase
         self.latency: wire.LatencyFigures | None = None
-        self.committed_seq = 0
-        self.resume_seq = 0
+        self.committed_seq = state.committed_seq
+        self.resume_seq = state.intake.next_seq
         self.acknowledged_event = 0
         self._settings = settings or ServerSettings()
-        self._tokens = Tokens(token_hash, api_token_hash, new_token)
-        self._intake = Intake(self.limits, self._settings.gap_wait_s)
-        self._controls = Controls()
-        self._log = EventLog()
+        self._restored = restored
+        self._until_seq = restored.at_seq if restored else None
+        present, *fresh = state.token_hashes
+        self._tokens = Tokens(present, api_token_hash, new_token, tuple(fresh))
+        self._intake = Intake(self.limits, self._settings.gap_wait_s, state.intake, state.header_seq)
+        self._controls = Controls(applied=state.controls)
+        self._log = EventLog(state.frames)
         self._completed_event: int | None = None
         self._events: list[ev.ServerEvent] = []
         self._out: list[tuple[int, str | bytes]] = []
@@ -126,6 +133,10 @@ class ServerVoice:
     def token_hashes(self) -> tuple[str, ...]:
         """Of the tokens valid now, the present one first."""
         return self._tokens.hashes
+
+    def below(self, seq: int, committed_seq: int) -> IntakeState:
+        """What lies below a chunk that was received; see `Intake.below`."""
+        return self._intake.below(seq, committed_seq)
 
     def events_after(self, event: int) -> list[str]:
         """The frames of the numbered events after ``event``, in order, for a viewer."""

@@ -259,10 +259,11 @@ class ReceiveWindow(Generic[Item]):
     Args:
         max_ahead: how far beyond `next_seq` a chunk may lie.
         max_bytes: of the chunks that wait.
+        next_seq: the first one that is wanted.
     """
 
-    def __init__(self, max_ahead: int, max_bytes: int) -> None:
-        self.next_seq = 0
+    def __init__(self, max_ahead: int, max_bytes: int, next_seq: int = 0) -> None:
+        self.next_seq = next_seq
         self._max_ahead = max_ahead
         self._max_bytes = max_bytes
         self._ahead: dict[int, tuple[Item, int]] = {}
@@ -296,6 +297,11 @@ class ReceiveWindow(Generic[Item]):
             self._wanted.add(seq)
             if len(self._wanted) > MAX_MISSING:
                 self._wanted.remove(max(self._wanted))
+
+    @property
+    def next(self) -> Item | None:
+        """The next chunk in order, if it is here; it stays."""
+        return self._ahead[self.next_seq][0] if self.next_seq in self._ahead else None
 
     def pop(self) -> Item | None:
         """The next chunk in order, if it is here."""
