@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -23,6 +26,76 @@ def gone(pid: int, within_s: float = 30.0) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
+    """Waits for something that another thread does."""
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def kill(server: LocalServer) -> int:
+    """Ends the child as the kernel does when memory is short."""
+    assert server.pid is not None
+    os.kill(pid := server.pid, signal.SIGKILL)
+    return pid
+
+
+@pytest.mark.requirement("R1")
+def test_a_child_that_died_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the same port, with the same secret and journal; told each time, in the person's language."""
+    monkeypatch.setenv("RTSTT_LANG", "es")
+    told: list[str] = []
+    journal = tmp_path / "journal"
+    with LocalServer(model="tiny.en", output=tmp_path, journal=journal, on_progress=told.append) as server:
+        url = server.url
+        for deaths in (1, 2):
+            pid = kill(server)
+            until(lambda count=deaths: server.restarts == count)
+            assert gone(pid)
+            assert server.running
+            assert server.url == url
+            headers = {"Authorization": f"Bearer {server.token}"}
+            assert httpx.get(f"{url}/api/streaming/sessions", headers=headers).status_code == 200
+            assert server.pid is not None
+            assert str(journal) in psutil.Process(server.pid).cmdline()
+        assert sum("se ha reiniciado" in line for line in told) == 2
+        assert server.start() is server
+    assert not server.running
+    assert server.restarts == 2
+
+
+@pytest.mark.requirement("R1")
+def test_a_child_that_keeps_dying_is_given_up(tmp_path: Path) -> None:
+    """Each new one dies at once: after a bounded number it is left at that, and can be started by hand."""
+    server = LocalServer(model="tiny.en", output=tmp_path)
+    with server:
+        server._options = ["--no-such-option"]
+        pid = kill(server)
+        until(lambda: server.given_up)
+        assert gone(pid)
+        assert not server.running
+        assert server.restarts == 0
+        assert any("--no-such-option" in line for line in server.messages)
+        server._options = ["--output", str(tmp_path), "--model", "tiny.en"]
+        server.start()
+        assert server.running
+        assert not server.given_up
+
+
+@pytest.mark.requirement("R1")
+def test_one_that_was_told_to_end_stays_ended(tmp_path: Path) -> None:
+    """Whoever sends SIGTERM means it."""
+    with LocalServer(model="tiny.en", output=tmp_path) as server:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGTERM)
+        until(lambda: not server.running)
+        assert server._attendant is not None
+        server._attendant.join(30)
+        assert not server._attendant.is_alive()
+        assert (server.running, server.restarts) == (False, 0)
 
 
 async def test_it_runs_beside_us_and_ends_with_the_context(tmp_path: Path) -> None:

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import queue
 import secrets
-import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final
+from typing import Final
 
 import psutil
 
+from rtstt_lab.client.child import ServerChild
 from rtstt_lab.errors import ServiceError
+from rtstt_lab.protocol.timing import Counter
+from rtstt_lab.texts import preferred_language, text
 
 _STDERR_LINES: Final = 200
+_MOST_DEATHS: Final = 6
+_DEATHS_WITHIN_S: Final = 600.0
+_RESTART_AGAIN_S: Final = 1.0
 
 
 class LocalServer:
     """``rtstt serve`` as a child process; use as a context manager, plain or ``async``.
 
     Leaving the context lets it settle and save what is open. It does the same when this process ends, in
-    whatever way, since it watches a pipe that closes then.
+    whatever way, since it watches a pipe that closes then. A child that dies by itself (killed, or out of
+    memory) is started again on the same port, with the same secret and journal, so that open sessions go on;
+    after the sixth death within ten minutes it is given up.
 
     Args:
         model: loaded before the server is ready.
         language: used where a session names none.
         output: folder of the transcripts.
+        journal: folder of the text journals of open sessions; below ``output`` by default.
         device: ``cpu``, ``cuda`` or ``auto``.
         compute_type: CTranslate2's; ``None`` lets the device decide.
         port: 0 takes any free one.
@@ -41,6 +48,10 @@ class LocalServer:
         arguments: further options of ``rtstt serve``.
         ready_timeout_s: at most so long for the model to load.
         on_progress: gets each line that the server writes on stderr, from a thread.
+
+    Attributes:
+        restarts: how often a child that died was replaced.
+        given_up: it died too often, and is not started again by itself.
     """
 
     def __init__(
@@ -49,6 +60,7 @@ class LocalServer:
         model: str = "base",
         language: str | None = None,
         output: Path = Path("output"),
+        journal: Path | None = None,
         device: str = "auto",
         compute_type: str | None = None,
         port: int = 0,
@@ -60,18 +72,29 @@ class LocalServer:
         self.token = token or secrets.token_urlsafe(32)
         self.output = output
         self.port = port
-        chosen = {"model": model, "language": language, "device": device, "compute-type": compute_type}
-        self._command = [
-            *(sys.executable, "-m", "rtstt_lab", "serve", "--until-stdin-closes"),
-            *("--port", str(port), "--output", str(output)),
+        self.restarts = 0
+        self.given_up = False
+        self._wanted_port = port
+        chosen = {
+            "model": model,
+            "language": language,
+            "device": device,
+            "compute-type": compute_type,
+            "journal": journal and str(journal),
+        }
+        self._options = [
+            *("--output", str(output)),
             *(part for name, value in chosen.items() if value for part in (f"--{name}", value)),
             *arguments,
         ]
         self._ready_timeout_s = ready_timeout_s
         self._on_progress = on_progress
-        self._process: subprocess.Popen[str] | None = None
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._readers: list[threading.Thread] = []
+        self._child: ServerChild | None = None
+        self._attendant: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._spawning = threading.Lock()
+        self._stopped = threading.Event()
 
     @property
     def url(self) -> str:
@@ -81,12 +104,12 @@ class LocalServer:
     @property
     def pid(self) -> int | None:
         """Of the child; ``None`` before `start`."""
-        return self._process.pid if self._process else None
+        return self._child.process.pid if self._child else None
 
     @property
     def running(self) -> bool:
         """The child is there."""
-        return self._process is not None and self._process.poll() is None
+        return self._child is not None and self._child.running
 
     @property
     def messages(self) -> list[str]:
@@ -105,55 +128,31 @@ class LocalServer:
         return total_s
 
     def start(self) -> LocalServer:
-        """Starts the child and waits until it answers.
+        """Starts the child, if it doesn't run, and waits until it answers.
 
         Raises:
             ServiceError: it ended, or was not ready in time; the message carries what it said.
         """
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "RTSTT_TOKEN": self.token, "PYTHONUNBUFFERED": "1"},
-            encoding="utf-8",
-            errors="replace",
-            process_group=0,  # Ctrl-C is for the parent, which then lets the server save
-        )
-        lines: queue.Queue[str | None] = queue.Queue()
-        self._readers = [
-            threading.Thread(target=_read, args=(self._process.stdout, lines.put), daemon=True),
-            threading.Thread(target=_read, args=(self._process.stderr, self._note), daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-        try:
-            self.port = self._await_ready(lines)
-        except BaseException:
-            self.stop(timeout_s=0.0)
-            raise
+        with self._starting:
+            if self.running:
+                return self
+            self._stopped.clear()
+            self.given_up = False
+            try:
+                self._launch(self._wanted_port)
+            except BaseException:
+                self._end(timeout_s=0.0)
+                raise
+            if self._attendant is None or not self._attendant.is_alive():
+                self._attendant = threading.Thread(target=self._attend, daemon=True)
+                self._attendant.start()
         return self
 
     def stop(self, timeout_s: float = 90.0) -> None:
         """Lets it settle, save and end; after ``timeout_s`` it is ended by force."""
-        process = self._process
-        if process is None:
-            return
-        with suppress(OSError):
-            if process.stdin:
-                process.stdin.close()
-        for end in (process.poll, process.terminate, process.kill):
-            end()
-            try:
-                process.wait(timeout_s)
-                break
-            except subprocess.TimeoutExpired:
-                timeout_s = 5.0
-        for reader in self._readers:
-            reader.join(timeout=5.0)
-        for pipe in (process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
+        self._end(timeout_s)
+        if self._attendant is not None:
+            self._attendant.join()
 
     def __enter__(self) -> LocalServer:
         return self.start()
@@ -168,8 +167,8 @@ class LocalServer:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            if self._process is not None:
-                self._process.terminate()
+            if self._child is not None:
+                self._child.process.terminate()
             await asyncio.wait([starting])
             if starting.exception() is None:
                 self.stop(timeout_s=0.0)
@@ -180,32 +179,55 @@ class LocalServer:
     ) -> None:
         await asyncio.to_thread(self.stop)
 
-    def _await_ready(self, lines: queue.Queue[str | None]) -> int:
-        try:
-            line = lines.get(timeout=self._ready_timeout_s)
-        except queue.Empty:
-            raise ServiceError(
-                "server_slow", seconds=round(self._ready_timeout_s), reason=self._said()
-            ) from None
-        try:
-            return int(json.loads(line or "")["port"])
-        except (ValueError, KeyError, TypeError):
-            self._readers[1].join(timeout=5.0)
-            raise ServiceError("server_start", reason=self._said() or line or "–") from None
+    def _launch(self, port: int) -> None:
+        with self._spawning:
+            if self._stopped.is_set():
+                raise ServiceError("server_start", reason="–")
+            self._child = child = ServerChild(
+                [
+                    *(sys.executable, "-m", "rtstt_lab", "serve", "--until-stdin-closes"),
+                    *("--port", str(port)),
+                    *self._options,
+                ],
+                {**os.environ, "RTSTT_TOKEN": self.token, "PYTHONUNBUFFERED": "1"},
+                self._note,
+            )
+        self.port = child.port(self._ready_timeout_s)
 
-    def _said(self) -> str:
-        return self.messages[-1].removeprefix("Error: ") if self._stderr else ""
+    def _end(self, timeout_s: float) -> None:
+        with self._spawning:
+            self._stopped.set()
+            child = self._child
+        if child is not None:
+            child.end(timeout_s)
 
-    def _note(self, line: str | None) -> None:
-        if line is None:
-            return
+    def _attend(self) -> None:
+        """Puts another child in the place of one that died; who ended with 0 was told to."""
+        deaths = Counter(_MOST_DEATHS, _DEATHS_WITHIN_S)
+        while (child := self._child) and child.process.wait() != 0 and not self._stopped.is_set():
+            self.given_up = deaths.add(time.monotonic())
+            self._say("server.given_up" if self.given_up else "server.died")
+            child.end(timeout_s=0.0)
+            if self.given_up:
+                return
+            with self._starting:
+                if not self.running:  # or somebody has started it by hand
+                    self._restart()
+
+    def _restart(self) -> None:
+        try:
+            self._launch(self.port)
+        except ServiceError as error:
+            self._note(error.localized(preferred_language(os.environ)))
+            self._stopped.wait(_RESTART_AGAIN_S)
+        else:
+            self.restarts += 1
+            self._say("server.restarted")
+
+    def _say(self, key: str) -> None:
+        self._note(text(key, preferred_language(os.environ)))
+
+    def _note(self, line: str) -> None:
         self._stderr.append(line)
         if self._on_progress:
             self._on_progress(line)
-
-
-def _read(pipe: IO[str], put: Callable[[str | None], object]) -> None:
-    for line in pipe:
-        if line.strip():
-            put(line.rstrip())
-    put(None)
