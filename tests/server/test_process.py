@@ -103,6 +103,9 @@ def test_the_process_is_kept_private(server):
         pytest.skip("no /proc on this system")
     core = next(line for line in limits.read_text().splitlines() if line.startswith("Max core file size"))
     assert core.split()[4:6] == ["0", "0"]
+    # A dump that is piped into a program heeds no limit; it would be without memory.
+    dumped = Path(f"/proc/{server.process.pid}/coredump_filter")
+    assert int(dumped.read_text(), 16) == 0
     assert listening(server.process.pid) == [("127.0.0.1", server.port)]
 
 

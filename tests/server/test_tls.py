@@ -1,4 +1,4 @@
-"""Encrypted connections under an authority of one's own: a real server, real certificates, every wrong way."""
+"""Encrypted connections under an authority of one's own: a real server, real certificates, wrong ways."""
 
 from __future__ import annotations
 

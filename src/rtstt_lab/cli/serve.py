@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import sys
 from dataclasses import replace
@@ -18,7 +17,7 @@ import click
 from rtstt_lab.cli.localized import command, option, say
 from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.messages import PROTOCOL
-from rtstt_lab.server import auth, heap
+from rtstt_lab.server import auth, heap, logs
 from rtstt_lab.server.settings import ServerSettings, check_exposure
 
 _LEAST_TOKEN: Final = 16
@@ -57,6 +56,13 @@ _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREAD
 @option("--ssl-keyfile", type=click.Path(path_type=Path), help_key="server.keyfile")
 @option("--allow-origin", multiple=True, metavar="ORIGIN", help_key="server.allow_origin")
 @option("--insecure", is_flag=True, help_key="server.insecure")
+@option(
+    "--log-level",
+    type=click.Choice(logs.LEVELS),
+    default="warning",
+    show_default=True,
+    help_key="server.log_level",
+)
 @option("--until-stdin-closes", is_flag=True, help_key="server.until_stdin_closes")
 def serve(  # noqa: PLR0917 - click gives every option by its name
     host: str,
@@ -72,10 +78,11 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
     ssl_keyfile: Path | None,
     allow_origin: tuple[str, ...],
     insecure: bool,
+    log_level: str,
     until_stdin_closes: bool,
 ) -> None:
     """Runs the server until Ctrl-C, SIGTERM or, if asked for, the end of stdin."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(log_level)
     chosen = os.environ.pop("RTSTT_TOKEN", "")
     if chosen and len(chosen) < _LEAST_TOKEN:
         raise UsageError("token_short", least=_LEAST_TOKEN)
@@ -153,8 +160,15 @@ def _one_thread_each() -> None:
 
 
 def _no_core_dumps() -> None:
-    """A core dump would hold audio (S2)."""
+    """A core dump would hold audio (S2).
+
+    The limit does not count where the system pipes dumps into a program; the filter does: such a dump then
+    holds none of the memory. (Being undumpable would help as well, and hide the process from its own user's
+    tools.)
+    """
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource  # noqa: PLC0415 - there is none on Windows
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # Linux only
+        Path("/proc/self/coredump_filter").write_text("0", "ascii")

@@ -20,6 +20,7 @@ import uvicorn
 from rtstt_lab.errors import PortInUseError, ServiceError, UsageError
 from rtstt_lab.protocol.messages import MAX_MESSAGE_BYTES
 from rtstt_lab.recognition.models import Progress
+from rtstt_lab.server import logs
 from rtstt_lab.server.app import make_app
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings, is_loopback
@@ -57,6 +58,7 @@ async def serve(
         ModelError: the model can't be had or loaded.
         LanguageError: the model doesn't know the language.
     """
+    asyncio.get_running_loop().set_exception_handler(logs.loop_failed)
     with bound(settings.host, settings.port) as listener, _stop_signals(stops := _Stops(until_stdin_closes)):
         # What a name leads to is the resolver's affair: what counts is the address that was bound.
         if is_loopback(settings.host) and not is_loopback(listener.getsockname()[0]):
