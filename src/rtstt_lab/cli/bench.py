@@ -16,9 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rtstt_lab.cli.localized import LazyGroup, command, option
 from rtstt_lab.errors import StorageError, UsageError
-from rtstt_lab.lab.bench import benchmark, report, selection
+from rtstt_lab.lab.bench import benchmark, campaign, report, selection
+from rtstt_lab.lab.bench import faults as breaking
 from rtstt_lab.lab.bench import policies as scoring
 from rtstt_lab.lab.bench import silence as quiet
+from rtstt_lab.lab.signature import cores
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.policy import POLICIES
 from rtstt_lab.recognition.settings import PROFILES, RecognizerSettings
@@ -29,6 +31,7 @@ _COMMANDS: Final = {
     "streaming": "rtstt_lab.cli.bench:streaming",
     "policies": "rtstt_lab.cli.bench:policies",
     "silence": "rtstt_lab.cli.bench:silence",
+    "faults": "rtstt_lab.cli.bench:faults",
 }
 
 bench: Final = LazyGroup("bench", commands_at=_COMMANDS, help="bench.help")
@@ -127,9 +130,53 @@ def silence(model: str, minutes: float, json_file: Path | None) -> None:
     _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
 
 
+@command("faults", help_key="bench.faults")
+@option("--manifest", type=_FILE, help_key="bench.manifest")
+@option("--ids", metavar="ID,…", help_key="bench.ids")
+@option("--model", default="base", show_default=True, help_key="bench.model")
+@option("--kinds", metavar="KIND,…", help_key="bench.kinds")
+@option(
+    "--each", type=click.IntRange(1, 1000), default=campaign.EACH, show_default=True, help_key="bench.each"
+)
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help_key="bench.seed")
+@option("--parallel", type=click.IntRange(1, 16), help_key="bench.parallel")
+@option("--json", "json_file", type=_FILE, help_key="bench.json")
+def faults(  # noqa: PLR0917 - click gives every option by its name
+    manifest: Path | None,
+    ids: str | None,
+    model: str,
+    kinds: str | None,
+    each: int,
+    seed: int,
+    parallel: int | None,
+    json_file: Path | None,
+) -> None:
+    """Breaks links, messages and servers on purpose, and writes the report."""
+    local = ModelStore().resolve(model)
+    corpus = selection.measurable(_corpus(manifest, ids), english_only=local.english_only)
+    if not len(corpus):
+        raise UsageError("bench_nothing")
+    plan = breaking.Plan(
+        corpus=corpus,
+        model=local,
+        kinds=_listed(kinds) or campaign.KINDS,
+        each=each,
+        seed=seed,
+        parallel=parallel or cores(),
+    )
+    trials = plan.trials()
+    with _progress(breaking.total_s(trials)) as progress:
+        measured = breaking.measure(plan, trials, progress)
+    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+
+
+def _listed(text: str | None) -> list[str]:
+    return [each.strip() for each in (text or "").split(",") if each.strip()]
+
+
 def _corpus(manifest: Path | None, ids: str | None) -> Corpus:
     corpus = Corpus.folder(manifest) if manifest else Corpus.from_environment(os.environ) or Corpus.shipped()
-    return corpus.filter(ids=[each.strip() for each in ids.split(",") if each.strip()]) if ids else corpus
+    return corpus.filter(ids=_listed(ids)) if ids else corpus
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -19,7 +19,7 @@ def package_version() -> str:
 
 def machine() -> str:
     """The processor and how many of its cores this process may use."""
-    return f"{_processor()}, {_cores()} cores, {platform.system()}"
+    return f"{_processor()}, {cores()} cores, {platform.system()}"
 
 
 def policy_of(settings: RecognizerSettings) -> str:
@@ -43,6 +43,11 @@ def _value(name: str, value: float | str) -> str:
     return f"{title} {number} s" if name.endswith("_s") else f"{title} {number}"
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -50,7 +55,3 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
