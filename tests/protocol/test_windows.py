@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtstt_lab.protocol.messages import MAX_MISSING, Received
-from rtstt_lab.protocol.windows import ReceiveWindow, SendWindow
+from rtstt_lab.protocol.send_window import SendWindow
+from rtstt_lab.protocol.windows import ReceiveWindow
 
 
 def filled(count: int, *, buffer: int = 10**6, in_flight: int = 64, size: int = 10) -> SendWindow:
@@ -125,14 +126,14 @@ def test_a_server_that_starts_anew_gets_the_chunks_again():
 
 @pytest.mark.requirement("O3")
 def test_overflow_gives_up_copies_first_and_then_new_audio():
-    """Received chunks make room; when there is none left, the newest audio is lost, and said to be."""
+    """Received chunks but the recorder's first make room; then the newest audio is lost, and said to be."""
     window = filled(4, buffer=40)
     send_all(window)
     window.advance(3, committed_seq=0, resume_seq=0)
     results = [window.append(b"y" * 10, duration_ms=250, captured_ms=0, stream=0)[1] for _ in range(5)]
-    assert results == [None, None, None, "buffer_full", "buffer_full"]
+    assert results == [None, None, "buffer_full", "buffer_full", "buffer_full"]
     ledger = window.ledger(4, Received(accepted=3))
-    assert (ledger.captured, ledger.lost, ledger.held, ledger.cut) == (9, 2, 4, 1)
+    assert (ledger.captured, ledger.lost, ledger.held, ledger.cut) == (9, 3, 3, 1)
     assert ledger.balanced()
     window.link_lost()
     assert window.synchronise(1) == [1, 2]

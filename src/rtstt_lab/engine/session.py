@@ -87,6 +87,16 @@ class SessionEngine:
         self._session.receive_bytes(frame, now, link)
         self._advance(now)
 
+    def receive_block(
+        self, body: bytes, now: float, *, token: str, after: int, new: bool = False
+    ) -> wire.BlockReceipt:
+        """Chunks and buttons without a link; see `ServerSession.receive_block`. Answer after the effects."""
+        receipt = self._session.receive_block(body, now, token=token, after=after, new=new)
+        if self._session.link is None:
+            self._linkless_at = now + self._settings.linkless_s
+        self._advance(now)
+        return receipt
+
     def data_to_send(self, now: float) -> list[tuple[int, str | bytes]]:
         """Frames to write now, each with its link, in order; after the effects have been executed."""
         return self._session.data_to_send(now)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rtstt_lab.errors import LifecycleError, RtsttError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
+from rtstt_lab.protocol.client_blocks import BlockPace
 from rtstt_lab.protocol.client_link import ClientLink, ClientSettings
 from rtstt_lab.protocol.client_parts import ACTIONS, Alerts, PendingControls, Text
 from rtstt_lab.protocol.latency import LatencyTracker
@@ -49,6 +50,7 @@ class ClientCommands:
         self._events: list[ev.ClientEvent] = []
         self._out: list[str | bytes] = []
         self._link = ClientLink(settings, self._events)
+        self._blocks = BlockPace(settings)
         self._audio = AudioSender(settings, self.tracker)
         self._controls = PendingControls()
         self._text = Text(self.tracker)
@@ -64,6 +66,11 @@ class ClientCommands:
     def link(self) -> Link:
         """The connection's state."""
         return self._link.state
+
+    @property
+    def given_up(self) -> bool:
+        """Whether there is no link, and nothing goes in blocks: only `reconnect` or `use_blocks` goes on."""
+        return self.link is Link.CLOSED and not self._blocks.active
 
     @property
     def shown(self) -> Shown:
@@ -133,28 +140,33 @@ class ClientCommands:
             raise LifecycleError("lifecycle", state=self.phase.value, event="reconnect")
         self.clock_ms(now)
         self._cut()
-        anew = self.link is Link.CLOSED
-        self._link.reconnect(now)
+        self._blocks.leave()
         self.mode = Mode.STREAM
-        if anew and self.phase is Phase.FINALIZING:
-            # An attempt begins at Connecting (L1); that stop was pressed already follows from it.
-            self.phase = Phase.IDLE
-            self._tell_state()
-            self.phase = next_phase(self.phase, PhaseEvent.STOP)
+        if self.link is Link.CLOSED:
+            self._begin_attempt()
+        self._link.reconnect(now)
         self._tell_state()
 
     def use_blocks(self, now: float) -> None:
-        """Leaves the stream, by hand: audio is kept for block mode until `reconnect`."""
+        """Leaves the stream, by hand: audio goes in blocks until `reconnect`.
+
+        Raises:
+            LifecycleError: if the session has ended.
+        """
+        if self.phase in TERMINAL:
+            raise LifecycleError("lifecycle", state=self.phase.value, event="use_blocks")
         self.clock_ms(now)
         self._cut()
         self._link.close("blocks", close=True)
         self.mode = Mode.BLOCK
+        self._blocks.enter(now, tries_link=False)
         self._tell_state()
 
     def close(self, now: float) -> None:
         """Ends the attempt; the session itself goes on at the server until it is stopped or expires."""
         self.clock_ms(now)
         self._cut()
+        self._blocks.leave()
         self._link.close("closed", close=True, code=1000)
         self._tell_state()
 
@@ -250,8 +262,16 @@ class ClientCommands:
     def _number_control(self, action: wire.ControlAction, now: float) -> None:
         self.clock_ms(now)
         control = self._controls.press(action, self._audio.captured)
+        self._blocks.hasten(now)
         if self.link is Link.OPEN:
             self._out.append(wire.encode(control))
+
+    def _begin_attempt(self) -> None:
+        """A new attempt begins at Connecting (L1), whatever was pressed already."""
+        self._link.begin_anew()
+        phase, self.phase = self.phase, Phase.IDLE
+        self._tell_state()
+        self.phase = phase
 
     def _cut(self) -> None:
         self._out.clear()

@@ -32,6 +32,13 @@ class ClientSettings:
         reconnections_alert: so many within `reconnections_window_s` suggest block mode (A3).
         reconnections_window_s: see above.
         max_retry_after_s: a server that asks for a longer wait is given up for now.
+        block_s: between blocks; and between their repetitions, at first.
+        block_timeout_s: for the answer to a block.
+        max_block_bytes: of audio in one block; less while blocks do not get through.
+        block_stable_s: of answered blocks after which the link is tried again; twice as long after each try.
+        max_block_stable_s: the longest such wait.
+        block_patience_s: without any answer after which block mode is given up; a server keeps a session for
+            a day.
     """
 
     backoff_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -47,6 +54,12 @@ class ClientSettings:
     reconnections_alert: int = 3
     reconnections_window_s: float = 120.0
     max_retry_after_s: float = 60.0
+    block_s: float = 1.0
+    block_timeout_s: float = 30.0
+    max_block_bytes: int = 2**20
+    block_stable_s: float = 10.0
+    max_block_stable_s: float = 300.0
+    block_patience_s: float = 86_400.0
 
 
 class ClientLink:
@@ -91,15 +104,23 @@ class ClientLink:
         self._attempt(now)
 
     def reconnect(self, now: float) -> None:
-        """An attempt by hand, at once, with the whole ladder before it."""
+        """An attempt by hand, at once, with the whole ladder behind it; a closed link begins anew first."""
         if self.in_use:
             self._drop("reconnect")
-        if self.state is Link.CLOSED:
-            self.state = Link.CONNECTING  # a new attempt has a table of its own
-        elif self.state is Link.OPEN:
+        if self.state is Link.OPEN:
             self._leave_open(now)
         self._backoff.reset()
         self._attempt(now)
+
+    def try_again(self, now: float) -> None:
+        """One attempt of a closed link, with no ladder behind it until it has proved itself."""
+        self.begin_anew()
+        self._backoff.use_up()
+        self._attempt(now)
+
+    def begin_anew(self) -> None:
+        """A closed link: the next attempt has a table of its own."""
+        self.state = Link.CONNECTING
 
     def socket_opened(self, now: float) -> None:
         """The socket is up; the server has not said a word yet.

@@ -29,17 +29,28 @@ ACTIONS: Final[dict[PhaseEvent, ControlAction]] = {
 
 
 class PendingControls:
-    """Buttons from their pressing until the server has applied them."""
+    """Buttons from their pressing until the server has applied them.
+
+    Attributes:
+        pending: oldest first.
+    """
 
     def __init__(self) -> None:
         self.pending: list[ClientControl] = []
         self._made = 0
+        self._stop: ClientControl | None = None
+
+    @property
+    def stopped_at(self) -> int:
+        """The chunks below this one came before the stop that the server has applied; 0 if it has not."""
+        return self._stop.at_seq if self._stop and self._stop not in self.pending else 0
 
     def press(self, action: ControlAction, at_seq: int) -> ClientControl:
         """Numbers a button."""
         self._made += 1
         control = ClientControl(action, self._made, at_seq)
         self.pending.append(control)
+        self._keep_stop()
         return control
 
     def take_numbers(self, sync: Sync) -> None:
@@ -51,6 +62,7 @@ class PendingControls:
             )
             for control in self.pending
         ]
+        self._keep_stop()
 
     def applied(self, n: int) -> None:
         """The server has applied those up to ``n``."""
@@ -63,6 +75,9 @@ class PendingControls:
     def frames(self) -> list[str | bytes]:
         """All of them, to be sent again."""
         return [encode(control) for control in self.pending]
+
+    def _keep_stop(self) -> None:
+        self._stop = next((control for control in self.pending if control.action == "stop"), None)
 
 
 class Text:

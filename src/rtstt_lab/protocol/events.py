@@ -6,7 +6,7 @@ people, recorders and the engine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -32,6 +32,25 @@ class OpenLink:
     """
 
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendBlock:
+    """Adapter: post this, and tell `ClientSession.block_answered` or `block_failed`; another one replaces it.
+
+    Attributes:
+        block: its number, from 1.
+        body: of the request; without records it only asks what is new.
+        after: the highest numbered event applied.
+        new: this client has not been answered before in this session.
+        token: for the ``Authorization`` header.
+    """
+
+    block: int
+    body: bytes
+    after: int
+    new: bool
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +93,19 @@ class FinalReceived:
     """A closed segment; each exactly once, in order."""
 
     message: messages.TranscriptionFinal
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReceived:
+    """The server answered a block.
+
+    Attributes:
+        block: its number.
+        receipt: the answer.
+    """
+
+    block: int
+    receipt: messages.BlockReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +196,13 @@ class AlertCleared:
 
 ClientEvent: TypeAlias = (
     OpenLink
+    | SendBlock
     | CloseLink
     | StateChanged
     | PartialReceived
     | FinalReceived
     | AckReceived
+    | BlockReceived
     | StatusReceived
     | MetricsReceived
     | ErrorReceived

@@ -11,10 +11,11 @@ import msgspec
 from rtstt_lab.errors import ChecksumError, ChunkTooLargeError, MalformedFrameError, RtsttError
 from rtstt_lab.protocol.client_messages import AudioHeader, ClientMessage
 from rtstt_lab.protocol.schema import MAX_CHUNK_BYTES, MAX_HEADER_BYTES, Message
-from rtstt_lab.protocol.server_messages import ServerError, ServerMessage
+from rtstt_lab.protocol.server_messages import NumberedMessage, ServerError, ServerMessage
 
 _client_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
 _server_decoder: Final[msgspec.json.Decoder[ServerMessage]] = msgspec.json.Decoder(ServerMessage)
+_numbered_decoder: Final[msgspec.json.Decoder[NumberedMessage]] = msgspec.json.Decoder(NumberedMessage)
 _header_decoder: Final = msgspec.json.Decoder(AudioHeader)
 _encoder: Final = msgspec.json.Encoder()
 _LENGTH: Final = struct.Struct("<I")
@@ -41,6 +42,11 @@ def decode_server_message(frame: str) -> ServerMessage:
         MalformedFrameError: no JSON, an unknown type, a missing, mistyped or out-of-range field.
     """
     return _decode(_server_decoder, frame)
+
+
+def decode_numbered(frame: str) -> NumberedMessage:
+    """Reads a frame of the numbered event log."""
+    return _decode(_numbered_decoder, frame)
 
 
 def encode_audio(header: AudioHeader, payload: bytes) -> bytes:

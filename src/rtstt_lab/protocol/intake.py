@@ -141,6 +141,11 @@ class Intake:
         self._gap_from = None
         self._watch_gap(now)
 
+    def block_came(self, chunks: int, now: float) -> None:
+        """So many chunks came by another way: they were held, and may come at once (rule 8)."""
+        if self._bucket is not None:
+            self._bucket.grant(chunks, now)
+
     def link_lost(self) -> None:
         """Nobody is there: gaps are not waited for."""
         self._bucket = self._gap_from = None

@@ -127,6 +127,7 @@ PHASE: Final[Mapping[Phase, Mapping[PhaseEvent, Phase]]] = MappingProxyType(
     }
 )
 
+RECORDED: Final = frozenset({Phase.IDLE, Phase.RECORDING, Phase.PAUSED})
 TERMINAL: Final = frozenset({Phase.COMPLETED, Phase.FAILED})
 _ENDING: Final = TERMINAL | {Phase.FINALIZING}
 

@@ -15,8 +15,9 @@ from rtstt_lab.protocol.messages import (
     Sync,
     encode_audio,
 )
+from rtstt_lab.protocol.send_window import HeldChunk, SendWindow
 from rtstt_lab.protocol.timing import TokenBucket, earliest
-from rtstt_lab.protocol.windows import HeldChunk, Ledger, SendWindow
+from rtstt_lab.protocol.windows import Ledger
 
 
 class AudioSender:
@@ -44,6 +45,11 @@ class AudioSender:
     def captured(self) -> int:
         """The number that the next chunk gets."""
         return self._window.captured
+
+    @property
+    def next_seq(self) -> int:
+        """The first chunk that the server has not received, as far as is known."""
+        return self._window.next_seq
 
     @property
     def bounds(self) -> tuple[int, int] | None:
@@ -86,22 +92,25 @@ class AudioSender:
         self._first_stream = sync.next_stream
         self._mimes = {stream + sync.next_stream: mime for stream, mime in self._mimes.items()}
 
-    def synchronise(self, sync: Sync, limits: Limits, now: float) -> list[int]:
-        """A link is open: starts again at the chunk that the server wants.
+    def synchronise(self, sync: Sync, limits: Limits) -> list[int]:
+        """The server has said where it stands: starts again at the chunk that it wants.
 
         Returns:
             The chunks it wants that were given up since it had received them.
         """
         self._received = sync.received
-        given_up = self._window.synchronise(sync.next_seq)
+        given_up = self._window.synchronise(sync.next_seq, sync.header_seq)
         self._window.advance(sync.next_seq, sync.committed_seq, sync.resume_seq)
         self._window.credit_ms = sync.credit_ms
         self._window.max_chunk_bytes = limits.max_chunk_bytes
         self._mimes_told.clear()
+        return given_up
+
+    def link_opened(self, limits: Limits, now: float) -> None:
+        """A link is open, and synchronised: what is held may go at once."""
         self._progress_at = now
         self._pace = TokenBucket(limits.max_chunks_per_s, limits.max_chunks_per_s, now)
         self._pace.grant(len(self._window.waiting), now)
-        return given_up
 
     def acknowledged(self, ack: ServerAck, now: float) -> None:
         """The server answered a frame, or told its marks."""
@@ -121,17 +130,26 @@ class AudioSender:
         self._window.link_lost()
         self._pace = None
 
-    def finish(self, received: Received | None = None) -> tuple[int, int] | None:
-        """The session takes no more audio.
-
-        Args:
-            received: the server's half of the ledger, if it was told.
+    def close(self, end: int) -> tuple[int, int] | None:
+        """The session takes no more than it has received, or than lies below ``end``.
 
         Returns:
             First and last chunk lost by this, if any.
         """
-        self._received = received or self._received
-        return self._window.close()
+        return self._window.close(end)
+
+    def finish(self, received: Received) -> tuple[int, int] | None:
+        """The session is over.
+
+        Args:
+            received: the server's half of the ledger.
+
+        Returns:
+            First and last chunk lost by this, if any.
+        """
+        self._received = received
+        self._window.advance(received.accepted + received.lost, 0, 0)
+        return self._window.free()
 
     def next_frame(self, now: float, now_ms: int) -> bytes | None:
         """The next audio frame that may go out at ``now``, as counted sent.
@@ -145,10 +163,27 @@ class AudioSender:
             return None
         if not self._window.unanswered:
             self._progress_at = now
+        frame = self._frame(chunk, now, now_ms)
         self._window.sent(chunk)
-        self._transmitted += 1
-        self._tracker.sent(chunk.seq, duration_ms=chunk.duration_ms, end_ms=chunk.end_ms, now=now)
-        return self._frame(chunk, now_ms)
+        return frame
+
+    def block(self, now: float, now_ms: int, max_bytes: int) -> list[bytes]:
+        """The frames of one block, as counted sent; its receipt says what is wanted then.
+
+        Args:
+            now: the time.
+            now_ms: the same on the wire clock.
+            max_bytes: of its audio; one chunk may be longer.
+        """
+        self._mimes_told.clear()
+        if now < self._hold_until:
+            return []
+        return [self._frame(chunk, now, now_ms) for chunk in self._window.block(max_bytes)]
+
+    @property
+    def may_send(self) -> bool:
+        """Whether there is audio to send, and room for it at the server."""
+        return bool(self._window.block(0))
 
     def deadline(self) -> float | None:
         """When `next_frame` or `due` has something to do, if a link is open."""
@@ -165,7 +200,9 @@ class AudioSender:
             self._window.ask_oldest()
             self._progress_at = now
 
-    def _frame(self, chunk: HeldChunk, now_ms: int) -> bytes:
+    def _frame(self, chunk: HeldChunk, now: float, now_ms: int) -> bytes:
+        self._transmitted += 1
+        self._tracker.sent(chunk.seq, duration_ms=chunk.duration_ms, end_ms=chunk.end_ms, now=now)
         mime = None if chunk.stream in self._mimes_told else self._mimes.get(chunk.stream)
         self._mimes_told.add(chunk.stream)
         payload = chunk.payload or b""
@@ -179,5 +216,6 @@ class AudioSender:
             sent_ms=now_ms,
             mime=mime,
             lost=chunk.payload is None,
+            header=self._window.is_header(chunk),
         )
         return encode_audio(header, payload)

@@ -21,6 +21,7 @@ from rtstt_lab.errors import (
 )
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
+from rtstt_lab.protocol.blocks import Record, split_block
 from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
 from rtstt_lab.protocol.server_links import ServerSettings
 from rtstt_lab.protocol.server_voice import ServerVoice
@@ -30,6 +31,7 @@ __all__ = ["ServerSession", "ServerSettings"]
 
 _ENDING: Final = TERMINAL | {Phase.FINALIZING}
 _CREDIT_STEP_MS: Final = 1_000
+_MAX_RECEIPT_EVENTS: Final = 256
 _MAX_LOST_EVENTS: Final = 1_000
 
 
@@ -79,6 +81,46 @@ class ServerSession(ServerVoice):
                 self._intake.count_unreadable()
                 self._ack_due = True
             self._links.refuse(error, link)
+
+    def receive_block(
+        self, body: bytes, now: float, *, token: str, after: int, new: bool = False
+    ) -> wire.BlockReceipt:
+        """Chunks and buttons by another way (rule 10): their numbers, checks, order and marks are the same.
+
+        Args:
+            body: records, see `split_block`; without any it only asks what is new.
+            now: of its arrival.
+            token: of the session, or the API token.
+            after: the highest numbered event that the client has applied.
+            new: the client was not answered before in this session.
+
+        Raises:
+            AuthenticationError: the token is not valid.
+            MalformedFrameError: a record cannot be read; nothing was taken then.
+        """
+        self._links.tick(now)
+        if self._tokens.check(token) is None:
+            raise AuthenticationError("authentication")
+        records = split_block(body)
+        if new:
+            self._forget_other_client()
+        elif self._restored:
+            self._skip_events(after)
+        self._met = True
+        self._intake.block_came(len(records), now)
+        rejected = tuple(rejection for record in records if (rejection := self._take_record(record)))
+        self._acknowledge(min(after, self._log.last))
+        frames = self._log.after(after)[:_MAX_RECEIPT_EVENTS]
+        return wire.BlockReceipt(
+            ack=self._ack(None, 0),
+            phase=self.phase.value,
+            header_seq=self._intake.header_seq,
+            events=tuple(map(wire.decode_numbered, frames)),
+            rejected=rejected,
+            last_event=self._log.last,
+            next_stream=self._intake.next_stream,
+            audio_ms=self.audio_ms,
+        )
 
     def events(self) -> list[ev.ServerEvent]:
         """What happened since the last call, oldest first."""
@@ -227,10 +269,7 @@ class ServerSession(ServerVoice):
                 fields = {name: getattr(message, name) for name in wire.AudioHeader.__struct_fields__}
                 self._receive_audio(wire.AudioHeader(**fields), message.data)
             case wire.ClientControl():
-                self._controls.add(message, self._links.now)
-                self._audio_at = self._links.now
-                self._ack_due |= message.n <= self._controls.applied
-                self._settle()
+                self._take_control(message)
             case wire.ClientAck():
                 self._receive_ack(message)
             case wire.ClientPing(sent_ms=sent_ms):
@@ -240,11 +279,29 @@ class ServerSession(ServerVoice):
             case wire.ClientHello():
                 raise LifecycleError("lifecycle", state=Link.OPEN.value, event="client:hello")
 
-    def _receive_audio(self, header: wire.AudioHeader, payload: bytes) -> None:
+    def _take_record(self, record: Record) -> wire.RejectedRecord | None:
+        if isinstance(record, wire.ClientControl):
+            self._take_control(record)
+            return None
+        header, payload = record
+        problem = self._take_audio(header, payload)
+        return wire.RejectedRecord(header.seq, problem.key, str(problem)) if problem else None
+
+    def _take_control(self, control: wire.ClientControl) -> None:
+        self._controls.add(control, self._links.now)
+        self._audio_at = self._links.now
+        self._ack_due |= control.n <= self._controls.applied
+        self._settle()
+
+    def _take_audio(self, header: wire.AudioHeader, payload: bytes) -> RtsttError | None:
         self._audio_at = self._links.now
         ended = self.phase in _ENDING and header.seq >= (self._until_seq or 0)
         problem = self._intake.take(header, payload, self._links.now, ended=ended)
         self._settle()
+        return problem
+
+    def _receive_audio(self, header: wire.AudioHeader, payload: bytes) -> None:
+        problem = self._take_audio(header, payload)
         self._flush_ack()
         self._send_ack(header.seq, header.sent_ms)
         if problem is not None:
@@ -253,10 +310,13 @@ class ServerSession(ServerVoice):
     def _receive_ack(self, ack: wire.ClientAck) -> None:
         if ack.event > self._log.last:
             raise SequenceError("event_unknown", event=ack.event, last=self._log.last)
-        self.latency = ack.latency or self.latency
-        self.acknowledged_event = max(self.acknowledged_event, ack.event)
-        self._events.append(ev.Acknowledged(self.acknowledged_event, ack.latency))
-        if self._completed_event is not None and ack.event >= self._completed_event:
+        self._acknowledge(ack.event, ack.latency)
+
+    def _acknowledge(self, event: int, latency: wire.LatencyFigures | None = None) -> None:
+        self.latency = latency or self.latency
+        self.acknowledged_event = max(self.acknowledged_event, event)
+        self._events.append(ev.Acknowledged(self.acknowledged_event, latency))
+        if self._completed_event is not None and event >= self._completed_event:
             self._links.end_client(1000, "completed")
 
     # --- in order -------------------------------------------------------------------------------------------

@@ -233,7 +233,10 @@ class ServerVoice:
     def _send_ack(self, seq: int | None, client_sent_ms: int) -> None:
         self._ack_due = False
         self._credit_told = self.credit_ms
-        ack = wire.ServerAck(
+        self._links.send(self._ack(seq, client_sent_ms))
+
+    def _ack(self, seq: int | None, client_sent_ms: int) -> wire.ServerAck:
+        return wire.ServerAck(
             seq=seq,
             next_seq=self.next_seq,
             missing=self._intake.missing(),
@@ -246,7 +249,6 @@ class ServerVoice:
             received=self.received,
             controls=self._controls.applied,
         )
-        self._links.send(ack)
 
     def _client_gone(self) -> None:
         self._ack_due = False

@@ -70,6 +70,10 @@ class Backoff:
         self._tried += 1
         return self._delays_s[self._tried - 1]
 
+    def use_up(self) -> None:
+        """No further attempt until `reset`."""
+        self._tried = len(self._delays_s)
+
     def reset(self) -> None:
         """The link has proved itself."""
         self._tried = 0

@@ -13,7 +13,7 @@ def partial_message(partial: Partial) -> TranscriptionPartial:
         segment=partial.segment,
         revision=partial.revision,
         text=text_of(partial.words),
-        words=tuple(map(_wire_word, partial.words)),
+        words=tuple(map(wire_word, partial.words)),
         committed=partial.committed,
         audio_end_ms=to_ms(partial.audio_end_s),
     )
@@ -24,7 +24,7 @@ def final_message(final: Final) -> TranscriptionFinal:
     return TranscriptionFinal(
         segment=final.segment,
         text=final.text,
-        words=tuple(map(_wire_word, final.words)),
+        words=tuple(map(wire_word, final.words)),
         confidence=_probability(final.confidence),
         language=final.language,
         audio_end_ms=to_ms(final.audio_end_s),
@@ -32,7 +32,8 @@ def final_message(final: Final) -> TranscriptionFinal:
     )
 
 
-def _wire_word(word: Word) -> WireWord:
+def wire_word(word: Word) -> WireWord:
+    """A word as it goes over the wire."""
     return WireWord(word.text, to_ms(word.start_s), to_ms(word.end_s), _probability(word.probability))
 
 

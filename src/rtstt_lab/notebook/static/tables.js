@@ -33,6 +33,12 @@ export const SETTINGS = {
   "reconnections_alert": 3,
   "reconnections_window_s": 120.0,
   "max_retry_after_s": 60.0,
+  "block_s": 1.0,
+  "block_timeout_s": 30.0,
+  "max_block_bytes": 1048576,
+  "block_stable_s": 10.0,
+  "max_block_stable_s": 300.0,
+  "block_patience_s": 86400.0,
 };
 
 export const LINK = {

@@ -1,0 +1,92 @@
+"""Blocks: chunks and buttons as the body of one HTTP request, and its receipt as a greeting (rule 10)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from rtstt_lab.errors import MalformedFrameError
+from rtstt_lab.protocol.messages import (
+    MAX_HEADER_BYTES,
+    AudioHeader,
+    BlockReceipt,
+    ClientControl,
+    Sync,
+)
+
+Record: TypeAlias = tuple[AudioHeader, bytes] | ClientControl
+"""A chunk with its payload, or a button."""
+
+_LENGTH: Final = struct.Struct("<I")
+_decoder: Final[msgspec.json.Decoder[AudioHeader | ClientControl]] = msgspec.json.Decoder(
+    AudioHeader | ClientControl
+)
+
+
+def encode_block(frames: Iterable[bytes], controls: Iterable[ClientControl]) -> bytes:
+    """The body of a block.
+
+    Args:
+        frames: chunks, as `encode_audio` writes them.
+        controls: buttons.
+    """
+    heads = map(msgspec.json.encode, controls)
+    return b"".join([*frames, *(_LENGTH.pack(len(head)) + head for head in heads)])
+
+
+def split_block(body: bytes) -> list[Record]:
+    """Takes a body apart; payloads are not held against their headers yet (`check_payload`).
+
+    Raises:
+        MalformedFrameError: a record that cannot be read, or is not all there; says which one.
+    """
+    records: list[Record] = []
+    view, at = memoryview(body), 0
+    while at < len(view):
+        number = len(records)
+        if at + _LENGTH.size > len(view):
+            raise MalformedFrameError("block_record", record=number, reason="no length")
+        (length,) = _LENGTH.unpack_from(view, at)
+        at += _LENGTH.size
+        if not 0 < length <= MAX_HEADER_BYTES or at + length > len(view):
+            raise MalformedFrameError("block_record", record=number, reason=f"{length} bytes of JSON")
+        try:
+            head = _decoder.decode(view[at : at + length])
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise MalformedFrameError("block_record", record=number, reason=str(error)[:200]) from error
+        at += length
+        if isinstance(head, ClientControl):
+            records.append(head)
+            continue
+        if head.bytes > len(view) - at:
+            raise MalformedFrameError("block_record", record=number, reason=f"{head.bytes} bytes of audio")
+        records.append((head, bytes(view[at : at + head.bytes])))
+        at += head.bytes
+    return records
+
+
+def sync_of(receipt: BlockReceipt, token: str) -> Sync:
+    """Where the server stands after a block.
+
+    Args:
+        receipt: its answer.
+        token: the present one, where the receipt names no other.
+    """
+    ack = receipt.ack
+    return Sync(
+        token=receipt.token or token,
+        phase=receipt.phase,
+        next_seq=ack.next_seq,
+        committed_seq=ack.committed_seq,
+        resume_seq=ack.resume_seq,
+        controls=ack.controls,
+        last_event=receipt.last_event,
+        received=ack.received,
+        credit_ms=ack.credit_ms,
+        next_stream=receipt.next_stream,
+        audio_ms=receipt.audio_ms,
+        header_seq=receipt.header_seq,
+    )
