@@ -12,6 +12,7 @@ from rtstt_lab.cli.localized import LazyGroup
 
 _COMMANDS: Final = {
     "bench": "rtstt_lab.cli.bench:bench",
+    "conformance": "rtstt_lab.cli.conformance:conformance",
     "demo": "rtstt_lab.cli.demo:demo",
     "models": "rtstt_lab.cli.models:models",
     "serve": "rtstt_lab.cli.serve:serve",
