@@ -1,10 +1,10 @@
-"""Whether a recognizer falls behind: how latency changes while a recording goes on."""
+"""What changes while something goes on: latency during a recording, memory during a service."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rtstt_lab.analysis.statistics import Estimate, bootstrap
 
@@ -21,6 +21,23 @@ def latency_slope(latencies: pd.DataFrame, rng: np.random.Generator) -> Estimate
         points = own[["end_s", "latency_s"]].to_numpy(float)
         centred.append(points - points.mean(axis=0))
     return bootstrap(centred, _slope, rng)
+
+
+def trend(points: ArrayLike, rng: np.random.Generator) -> Estimate:
+    """Least-squares slope of y over x, with the bootstrap interval over points.
+
+    Args:
+        points: x and y, shape ``(n, 2)``; NaN below three points.
+        rng: source of chance.
+    """
+    data = np.asarray(points, float).reshape(-1, 2)
+    return bootstrap(
+        [data[[index]] for index in range(len(data))] if len(data) > 2 else [], _centred_slope, rng
+    )
+
+
+def _centred_slope(points: NDArray[np.float64]) -> float:
+    return _slope(points - points.mean(axis=0)) if points.size else float("nan")
 
 
 def _slope(points: NDArray[np.float64]) -> float:

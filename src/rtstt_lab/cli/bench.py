@@ -20,6 +20,7 @@ from rtstt_lab.lab.bench import benchmark, campaign, report, selection
 from rtstt_lab.lab.bench import faults as breaking
 from rtstt_lab.lab.bench import policies as scoring
 from rtstt_lab.lab.bench import silence as quiet
+from rtstt_lab.lab.bench import soak as lasting
 from rtstt_lab.lab.signature import cores
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.policy import POLICIES
@@ -32,6 +33,7 @@ _COMMANDS: Final = {
     "policies": "rtstt_lab.cli.bench:policies",
     "silence": "rtstt_lab.cli.bench:silence",
     "faults": "rtstt_lab.cli.bench:faults",
+    "soak": "rtstt_lab.cli.bench:soak",
 }
 
 bench: Final = LazyGroup("bench", commands_at=_COMMANDS, help="bench.help")
@@ -167,6 +169,36 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
     trials = plan.trials()
     with _progress(breaking.total_s(trials)) as progress:
         measured = breaking.measure(plan, trials, progress)
+    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+
+
+@command("soak", help_key="bench.soak")
+@option("--manifest", type=_FILE, help_key="bench.manifest")
+@option("--ids", metavar="ID,…", help_key="bench.ids")
+@option("--model", default="base", show_default=True, help_key="bench.model")
+@option(
+    "--hours", type=click.FloatRange(0.001, 100.0), default=1.0, show_default=True, help_key="bench.hours"
+)
+@option("--parallel", type=click.IntRange(1, 8), default=2, show_default=True, help_key="bench.at_once")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help_key="bench.seed")
+@option("--json", "json_file", type=_FILE, help_key="bench.json")
+def soak(  # noqa: PLR0917 - click gives every option by its name
+    manifest: Path | None,
+    ids: str | None,
+    model: str,
+    hours: float,
+    parallel: int,
+    seed: int,
+    json_file: Path | None,
+) -> None:
+    """Plays hours of sessions to one server, and writes what is left of them."""
+    local = ModelStore().resolve(model)
+    corpus = selection.measurable(_corpus(manifest, ids), english_only=local.english_only)
+    if not len(corpus):
+        raise UsageError("bench_nothing")
+    plan = lasting.Plan(corpus=corpus, model=local, hours=hours, parallel=parallel, seed=seed)
+    with _progress(plan.work_s) as progress:
+        measured = lasting.measure(plan, progress)
     _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
 
 

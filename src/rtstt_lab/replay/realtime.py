@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from typing import TypeAlias
 
 import httpx
 
@@ -20,11 +21,15 @@ from rtstt_lab.replay.proxy import FaultProxy
 from rtstt_lab.replay.tampering import Happened, Tampering
 from rtstt_lab.replay.virtual import Replayed
 
+Pace: TypeAlias = Callable[[Iterable[AudioChunk]], AsyncIterator[AudioChunk]]
+
 
 async def replay_in_real_time(
     chunks: Sequence[AudioChunk],
     url: str,
     *,
+    pace: Pace = real_time,
+    ahead_s: float = math.inf,
     token: str | None = None,
     model: str | None = None,
     language: str | None = None,
@@ -35,11 +40,13 @@ async def replay_in_real_time(
     process_cpu_s: Callable[[], float] | None = None,
     observers: Sequence[Observer] = (),
 ) -> Replayed:
-    """Streams a recording to a session's end, at the pace of speech.
+    """Streams a recording to a session's end, at the pace of speech or at another.
 
     Args:
         chunks: of one recorder, in order.
         url: of the server.
+        pace: makes a source of the chunks; the schedule counts from when it is first asked.
+        ahead_s: see `StreamingClient.run`.
         token: opens it.
         model: the server's own if not given.
         language: ISO 639-1 code; ``None`` is detection.
@@ -58,7 +65,7 @@ async def replay_in_real_time(
     if (unreachable := faults.process_faults()) and process is None:
         raise UsageError("fault_process", fault=unreachable[0].kind)
     async with AsyncExitStack() as stack:
-        source, tampering = real_time(chunks), Tampering(faults, seed=seed)
+        source, tampering = pace(chunks), Tampering(faults, seed=seed)
         suffering = _Suffering(faults, process)
         if faults.faults:
             address = httpx.URL(url)
@@ -78,7 +85,7 @@ async def replay_in_real_time(
         )
         before_s = process_cpu_s() if process_cpu_s else math.nan
         try:
-            result = await client.run(source)
+            result = await client.run(source, ahead_s=ahead_s)
         finally:
             await suffering.end()
         cpu_s = (process_cpu_s() if process_cpu_s else math.nan) - before_s

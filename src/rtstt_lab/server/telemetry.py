@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from rtstt_lab.engine.effects import ResourceSample
@@ -17,6 +19,7 @@ class Telemetry:
         self._cpu_s = self._gauge("rtstt_process_cpu_seconds", "CPU time of the process tree.")
         self._rss = self._gauge("rtstt_resident_megabytes", "Resident memory of the process tree.")
         self._ram = self._gauge("rtstt_ram_available_megabytes", "What host or container have left.")
+        self._tasks = self._gauge("rtstt_tasks", "Tasks of the event loop, this request's included.")
         self._created = Counter(
             "rtstt_sessions_created", "Sessions made since the start.", registry=self._registry
         )
@@ -41,7 +44,8 @@ class Telemetry:
         self._ram.set(sample.ram_available_mb)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All of it in Prometheus' text format; to be called on the event loop."""
+        self._tasks.set(len(asyncio.all_tasks()))
         return generate_latest(self._registry)
 
     def _gauge(self, name: str, description: str) -> Gauge:
