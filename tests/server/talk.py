@@ -141,17 +141,18 @@ def frame(seq, payload, **changes):
     return encode_audio(AudioHeader(**(fields | changes)), payload)
 
 
-def start(folder, *options, token=TOKEN, model="tiny.en", **environment):
-    """Starts ``rtstt serve`` on a free port and waits until it is ready."""
+def start(folder, *options, token=TOKEN, model="tiny.en", before=(), cwd=None, **environment):
+    """Starts ``rtstt serve`` on a free port, perhaps under another command, and waits until it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
     output, log = folder / "output", folder / "log"
     command = [sys.executable, "-m", "rtstt_lab", "serve", "--port", "0", "--model", model]
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [*command, "--output", os.fspath(output), "--until-stdin-closes", *options],
+            [*before, *command, "--output", os.fspath(output), "--until-stdin-closes", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            cwd=cwd,
             env=os.environ | {"RTSTT_TOKEN": token, "RTSTT_LANG": "en"} | environment,
         )
     line = process.stdout.readline()

@@ -101,6 +101,7 @@ class SessionHost:
         """
         self._links += 1
         self._outboxes[self._links] = outbox
+        log.info("session %s: link %d is open", self.session.session_id, self._links)
         self.engine.link_opened(self._clock(), self._links)
         self.drain()
         return self._links
@@ -108,11 +109,13 @@ class SessionHost:
     def link_lost(self, link: int) -> None:
         """The socket is gone, whoever closed it."""
         del self._outboxes[link]
+        log.info("session %s: link %d is gone", self.session.session_id, link)
         self.engine.link_lost(link, self._clock())
         self.drain()
 
     def receive(self, frame: str | bytes, link: int) -> None:
         """A frame that came in."""
+        log.debug("session %s: %s of %d came in", self.session.session_id, type(frame).__name__, len(frame))
         if isinstance(frame, str):
             self.engine.receive_text(frame, self._clock(), link)
         else:
@@ -210,6 +213,7 @@ class SessionHost:
         self.drain()
 
     def _write(self, link: int, frame: str | bytes) -> None:
+        log.debug("session %s: %s of %d goes out", self.session.session_id, type(frame).__name__, len(frame))
         if outbox := self._outboxes.get(link):
             outbox.put(frame)
         if isinstance(frame, str) and frame.startswith(_LIVE_FRAMES):
