@@ -59,7 +59,7 @@ def test_the_search_finds_what_it_is_made_for(pcm, webm):
 
 
 def test_the_watch_misses_nothing(tmp_path):
-    """A file that is there for an instant, one of a child, one without a name: all are seen, and their bytes."""
+    """A file that is there for an instant, a child's, one without a name: all are seen, and their bytes."""
     if not Trace.possible():
         pytest.skip("strace is not installed, or may not trace here")
     script = (
