@@ -10,10 +10,11 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from rtstt_lab.cli.limits import limit_options, limit_settings
 from rtstt_lab.cli.localized import command, option, say
 from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.messages import PROTOCOL
@@ -52,6 +53,7 @@ _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREAD
     show_default=True,
     help_key="server.max_sessions",
 )
+@limit_options
 @option("--ssl-certfile", type=click.Path(path_type=Path), help_key="server.certfile")
 @option("--ssl-keyfile", type=click.Path(path_type=Path), help_key="server.keyfile")
 @option("--allow-origin", multiple=True, metavar="ORIGIN", help_key="server.allow_origin")
@@ -80,6 +82,7 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
     insecure: bool,
     log_level: str,
     until_stdin_closes: bool,
+    **limits: Any,
 ) -> None:
     """Runs the server until Ctrl-C, SIGTERM or, if asked for, the end of stdin."""
     logs.configure(log_level)
@@ -100,6 +103,7 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
         certfile=ssl_certfile,
         keyfile=ssl_keyfile,
         allowed_origins=frozenset(allow_origin),
+        limits=limit_settings(limits),
     )
     if check_exposure(settings, own_token=bool(chosen), insecure=insecure):
         settings = replace(settings, exposed=True)

@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from rtstt_lab.errors import (
     AudioError,
@@ -27,7 +29,9 @@ from rtstt_lab.errors import (
     SessionNotFoundError,
     UsageError,
 )
-from rtstt_lab.server import routes
+from rtstt_lab.server import link, routes
+from rtstt_lab.server.gate import Gate
+from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.texts import preferred_language
 
@@ -60,17 +64,24 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after_s: float | None = None
 
 
-def make_app(registry: SessionRegistry) -> FastAPI:
-    """The application of one server."""
+def make_app(registry: SessionRegistry, quotas: Quotas | None = None) -> FastAPI:
+    """The application of one server.
+
+    Args:
+        registry: its sessions.
+        quotas: what each address has had; of its own by default.
+    """
     # No pages of the framework: they would load scripts from elsewhere.
     # No redirects: they would name whatever host the request named.
     app = FastAPI(title="rtstt_lab", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.registry = registry
+    app.state.quotas = quotas = quotas or Quotas(registry.settings.limits)
     app.include_router(routes.router)
     app.add_exception_handler(RtsttError, _problem)
     app.add_exception_handler(Exception, _internal)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _parameters)
+    app.add_middleware(Gate, quotas=quotas, refusal=refusal)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=sorted(registry.settings.allowed_origins),
@@ -92,6 +103,20 @@ def make_app(registry: SessionRegistry) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's way of adding to the document
     return app
+
+
+def refusal(error: RtsttError) -> ASGIApp:
+    """The application that refuses whatever it is asked: with its status, or in words before a close."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            socket = WebSocket(scope, receive, send)
+            await link.accept(socket)
+            await link.refuse(socket, error)
+        elif scope["type"] == "http":
+            await (await _problem(Request(scope, receive), error))(scope, receive, send)
+
+    return refuse
 
 
 async def _health() -> dict[str, str]:

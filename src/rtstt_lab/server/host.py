@@ -23,7 +23,7 @@ from rtstt_lab.engine.effects import (
 )
 from rtstt_lab.engine.session import SessionEngine
 from rtstt_lab.engine.worker import SessionWorker
-from rtstt_lab.errors import AudioDecodeError, RecognitionError, RtsttError, StorageError
+from rtstt_lab.errors import AudioDecodeError, LimitError, RecognitionError, RtsttError, StorageError
 from rtstt_lab.protocol.events import CloseLink
 from rtstt_lab.protocol.lifecycle import TERMINAL
 from rtstt_lab.protocol.server import ServerSession
@@ -39,6 +39,7 @@ _LIVE_FRAMES: Constant = (
 )
 """Not numbered, without secrets, and worth a viewer's while."""
 _MAX_PAGES: Constant = 8
+_TRY_AGAIN_S: Constant = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +128,14 @@ class SessionHost:
         if origin is not None and origin not in self.pages:
             self.pages = (*self.pages[1 - _MAX_PAGES :], origin)
 
-    def watch(self, outbox: Outbox, after: int) -> None:
-        """Sends a viewer the numbered events after this one, and what follows."""
+    def watch(self, outbox: Outbox, after: int, *, limit: int) -> None:
+        """Sends a viewer the numbered events after this one, and what follows.
+
+        Raises:
+            LimitError: so many viewers are there already.
+        """
+        if len(self._viewers) >= limit:
+            raise LimitError("limit_viewers", retry_after_s=_TRY_AGAIN_S, limit=limit)
         self._viewers[outbox] = after
         self._show()
 

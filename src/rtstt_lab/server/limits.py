@@ -8,7 +8,6 @@ from typing import Final as Constant
 
 from rtstt_lab.errors import ChunkTooLargeError, LimitError, MalformedFrameError, OverloadedError
 
-MAX_JSON_BYTES: Constant = 64_000
 BODY_LIMIT_S: Constant = 30.0
 LEAST_RAM_MB: Constant = 512.0
 """Under this no new session is taken; sessions that run go on (E3 has a lower mark of its own)."""

@@ -8,7 +8,15 @@ from contextlib import asynccontextmanager, suppress
 
 from starlette.websockets import WebSocket
 
-from rtstt_lab.errors import AuthenticationError, OriginError, RtsttError, ServiceError, SessionNotFoundError
+from rtstt_lab.errors import (
+    AuthenticationError,
+    LimitError,
+    OriginError,
+    OverloadedError,
+    RtsttError,
+    ServiceError,
+    SessionNotFoundError,
+)
 from rtstt_lab.protocol.messages import PROTOCOL, ClientHello, decode_client_message, encode, server_error
 from rtstt_lab.protocol.server import ServerSettings
 from rtstt_lab.server.host import SessionHost
@@ -36,7 +44,7 @@ async def serve_link(socket: WebSocket, host: SessionHost) -> None:
 async def serve_viewer(socket: WebSocket, host: SessionHost, after: int) -> None:
     """Shows a session's numbered events, partials and metrics, from event ``after`` on; reads nothing."""
     async with _writer(socket) as outbox:
-        host.watch(outbox, after)
+        host.watch(outbox, after, limit=socket.app.state.quotas.limits.max_viewers)
         try:
             while (await socket.receive())["type"] != "websocket.disconnect":
                 pass
@@ -66,7 +74,9 @@ async def hello(socket: WebSocket) -> ClientHello:
 
 async def refuse(socket: WebSocket, error: RtsttError) -> None:
     """Says why before it closes: a proxy in between may swallow the code."""
-    await tell_last(socket, encode(server_error(error, fatal=True)), _close_code(error), error.key)
+    again = isinstance(error, LimitError)
+    frame = encode(server_error(error, retryable=again, fatal=True))
+    await tell_last(socket, frame, _close_code(error), error.key)
 
 
 async def tell_last(socket: WebSocket, frame: str, code: int, reason: str) -> None:
@@ -79,7 +89,7 @@ async def tell_last(socket: WebSocket, frame: str, code: int, reason: str) -> No
 
 @asynccontextmanager
 async def _writer(socket: WebSocket) -> AsyncIterator[Outbox]:
-    outbox = Outbox()
+    outbox = Outbox(socket.app.state.quotas.limits.max_unread_bytes)
     writing = asyncio.create_task(outbox.write_to(socket))
     try:
         yield outbox
@@ -97,5 +107,9 @@ def _close_code(error: RtsttError) -> int:
             return 4403
         case AuthenticationError():
             return 4401
+        case OverloadedError():
+            return 1013
+        case LimitError():
+            return 4429
         case _:
             return 4400

@@ -18,7 +18,7 @@ from rtstt_lab.engine.status import SessionStatus
 from rtstt_lab.engine.worker import SessionWorker
 from rtstt_lab.errors import AuthenticationError, SessionNotFoundError, StorageError
 from rtstt_lab.protocol.lifecycle import TERMINAL, Phase
-from rtstt_lab.protocol.messages import CreatedSession, CreateSession, Limits
+from rtstt_lab.protocol.messages import CreatedSession, CreateSession
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.protocol.server_parts import token_hash
 from rtstt_lab.recognition.models import ModelStore, Progress
@@ -173,7 +173,7 @@ class SessionRegistry:
             token_hash=token_hash(token),
             new_token=auth.new_token,
             api_token_hash=self._api_token_hash,
-            limits=Limits(),
+            limits=self.settings.limits.of_session(),
             model=model,
             language=language,
         )

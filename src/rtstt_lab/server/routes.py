@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar
 from typing import Final as Constant
@@ -15,7 +16,8 @@ from rtstt_lab.errors import AuthenticationError, MalformedFrameError, OriginErr
 from rtstt_lab.protocol.messages import CreatedSession, CreateSession, RenewToken
 from rtstt_lab.server import auth, link
 from rtstt_lab.server.host import SessionHost
-from rtstt_lab.server.limits import MAX_JSON_BYTES, read_body
+from rtstt_lab.server.limits import read_body
+from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.registry import SessionRegistry, Tombstone
 
 _Body = TypeVar("_Body")
@@ -97,7 +99,9 @@ _checked: Constant = [Depends(check_origin)]
 async def create_session(request: Request) -> Response:
     """Makes a session; its WebSocket is at ``ws_path``."""
     require_api_token(request)
-    wanted = _parse(await read_body(request.stream(), MAX_JSON_BYTES) or b"{}", CreateSession)
+    quotas: Quotas = request.app.state.quotas
+    quotas.count("new_sessions", request.client.host if request.client else None, time.monotonic())
+    wanted = _parse(await _body(request) or b"{}", CreateSession)
     return _json(await registry_of(request).create(wanted), 201)
 
 
@@ -141,7 +145,7 @@ async def get_session(request: Request, session_id: str) -> Response:
 async def new_session_token(request: Request, session_id: str) -> Response:
     """A fresh session token, as for a page that was loaded again."""
     require_api_token(request)
-    wanted = _parse(await read_body(request.stream(), MAX_JSON_BYTES) or b"{}", RenewToken)
+    wanted = _parse(await _body(request) or b"{}", RenewToken)
     return _json({"session_token": registry_of(request).renew_token(session_id, wanted.origin)}, 201)
 
 
@@ -196,6 +200,10 @@ async def session_events(socket: WebSocket, session_id: str, after: Annotated[in
             await link.tell_last(socket, found.last_event, 1000, "completed")
     except RtsttError as error:
         await link.refuse(socket, error)
+
+
+async def _body(request: Request) -> bytes:
+    return await read_body(request.stream(), registry_of(request).settings.limits.max_body_bytes)
 
 
 def _token(request: Request) -> str | None:

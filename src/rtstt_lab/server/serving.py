@@ -12,21 +12,26 @@ import ssl
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 from typing import Final as Constant
 
 import uvicorn
 
 from rtstt_lab.errors import PortInUseError, ServiceError, UsageError
-from rtstt_lab.protocol.messages import MAX_MESSAGE_BYTES
 from rtstt_lab.recognition.models import Progress
 from rtstt_lab.server import logs
-from rtstt_lab.server.app import make_app
+from rtstt_lab.server.app import make_app, refusal
+from rtstt_lab.server.guard import GuardedHttp, GuardedSocket
+from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings, is_loopback
 
 _CLOSING_S: Constant = 5
-_CONNECTIONS: Constant = 512
+_BACKLOG: Constant = 512
+_PING_S: Constant = 20.0
+_IDLE_S: Constant = 5
+_MAX_HEAD_BYTES: Constant = 16_384
 
 
 async def serve(
@@ -92,7 +97,7 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.create_server(address[:2], family=family, backlog=_CONNECTIONS)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError("port_in_use", host=host, port=port) from error
@@ -102,20 +107,30 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _config(settings: ServerSettings, registry: SessionRegistry) -> uvicorn.Config:
+    limits = settings.limits
+    bounds = {"quotas": (quotas := Quotas(limits)), "refusal": refusal}
     config = uvicorn.Config(
-        make_app(registry),
+        make_app(registry, quotas),
         # On the websockets library's sans-IO core; uvicorn's other use of that library is deprecated.
-        ws="websockets-sansio",
-        ws_max_size=MAX_MESSAGE_BYTES,
+        ws=partial(GuardedSocket, **bounds),  # type: ignore[arg-type] # called like the class
+        ws_max_size=limits.max_frame_bytes,
         ws_per_message_deflate=False,
-        http="h11",
+        # Whoever sends a message without end sends no pong.
+        ws_ping_interval=_PING_S,
+        ws_ping_timeout=_PING_S,
+        http=partial(GuardedHttp, **bounds),  # type: ignore[arg-type]
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+        timeout_keep_alive=_IDLE_S,
+        backlog=_BACKLOG,
+        # Nobody is believed who only says so.
+        proxy_headers=bool(limits.trusted_proxies),
+        forwarded_allow_ips=list(limits.trusted_proxies),
         lifespan="off",
         # Addresses may carry what a proxy added to them: they are never logged.
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
-        limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_CLOSING_S,
         ssl_certfile=settings.certfile,
         ssl_keyfile=settings.keyfile,
