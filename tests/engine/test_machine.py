@@ -165,7 +165,7 @@ class EngineMachine(RuleBasedStateMachine):
             # What is beyond the session's greatest length is no part of it.
             fed = world.worker.fed
             assert len(fed) == len(self.sent) or "session_length" in world.errors()
-            assert world.saved[0].duration_s * 1000 == sum(self.sent[seq] for seq in fed)
+            assert round(world.saved[0].duration_s * 1000) == sum(self.sent[seq] for seq in fed)
             words = [word.text for word in world.saved[0].words]
             assert len(words) == len(set(words))
 
