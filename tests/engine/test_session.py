@@ -6,10 +6,11 @@ import binascii
 from math import inf
 
 import pytest
-from tests.engine.world import ScriptedWorker, World, words
+from tests.engine.world import STARTED, ScriptedWorker, World, words
 
 from rtstt_lab.engine import EngineSettings, Stage
 from rtstt_lab.engine import effects as fx
+from rtstt_lab.engine.journal import MarkRecord, SessionRecord, recover
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import Phase, Shown
@@ -71,7 +72,7 @@ def test_pause_settles_what_was_said() -> None:
         world.speak()
     world.control("pause")
     assert world.text() == words(0, 3)
-    assert world.session.committed_seq == world.session.resume_seq == 6
+    assert world.session.committed_seq == 6
     world.pass_time(30)
     world.control("resume")
     for _ in range(4):
@@ -247,7 +248,7 @@ def test_a_cut_loses_nothing() -> None:
 
 
 def test_nobody_comes_back() -> None:
-    """Without a link for two minutes what was said is saved; where nothing was said nothing is."""
+    """Without a link for two minutes a session is suspended; where nothing was said it is released."""
     world = World()
     world.start()
     for _ in range(6):
@@ -256,9 +257,11 @@ def test_nobody_comes_back() -> None:
     world.engine.link_lost(1, world.now)
     world.client.close(world.now)
     world.pass_time(200)
-    assert world.saved[0].text == words(0, 3)
-    assert not world.saved[0].complete
-    assert world.stage is Stage.RELEASED
+    assert world.stage is Stage.SUSPENDED
+    assert [type(effect) for effect in world.effects[-2:]] == [fx.FreeWorker, fx.Suspend]
+    state = recover([SessionRecord("session", "scripted", STARTED), *world.journal])
+    assert " ".join(final.text for final in state.unfinished) == words(0, 3)
+    assert world.saved == []
     unused = World()
     unused.pass_time(121)
     assert unused.stage is Stage.RELEASED
@@ -321,7 +324,7 @@ def test_audio_that_comes_late_out_of_the_decoder_is_committed_late() -> None:
     assert world.session.committed_seq == 5
     world.control("stop")
     assert world.session.committed_seq == 8
-    marks = [record for record in world.journal if isinstance(record, fx.MarkRecord)]
+    marks = [record for record in world.journal if isinstance(record, MarkRecord)]
     assert [m.committed_seq for m in marks] == sorted(m.committed_seq for m in marks)
-    finals = [record.final.text for record in world.journal if isinstance(record, fx.FinalRecord)]
-    assert " ".join(finals) == words(0, 4)
+    state = recover([SessionRecord("session", "scripted", STARTED), *world.journal])
+    assert " ".join(final.text for final in state.finals) == words(0, 4)

@@ -9,6 +9,8 @@ from math import inf
 
 from rtstt_lab.engine import EngineSettings, SessionEngine, SessionWorker, Stage
 from rtstt_lab.engine import effects as fx
+from rtstt_lab.engine.journal import Record
+from rtstt_lab.engine.resumption import Restart
 from rtstt_lab.errors import AudioDecodeError, RecognitionError, RtsttError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
@@ -113,7 +115,8 @@ class ScriptedWorker:
         self.fed.append(seq)
         self._samples += samples
         complete = max(0, seq + 1 - self.late)
-        return fx.AudioReport(self._samples, complete, seq + 1, self.heard_s, None, self.hearing())
+        restart = Restart(seq + 1, self.heard_s)
+        return fx.AudioReport(self._samples, complete, restart, None, self.hearing())
 
     @staticmethod
     def _words(start_s: float, end_s: float) -> tuple[Word, ...]:
@@ -150,7 +153,7 @@ class World:
         self.engine = SessionEngine(self.session, settings, started_at=STARTED, now=self.now)
         self.client = ClientSession("session", TOKEN)
         self.events: list[ev.ClientEvent] = []
-        self.journal: list[fx.JournalRecord] = []
+        self.journal: list[Record] = []
         self.saved: list[Transcript] = []
         self.effects: list[fx.Effect] = []
         self.owed: list[tuple[float, fx.Effect]] = []

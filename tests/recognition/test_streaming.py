@@ -15,7 +15,12 @@ from rtstt_lab.emissions import word_key
 from rtstt_lab.errors import LanguageError
 from rtstt_lab.recognition.endpointing import EndpointingSettings
 from rtstt_lab.recognition.models import LocalModel
-from rtstt_lab.recognition.streaming import RecognizerSettings, Result, StreamingRecognizer
+from rtstt_lab.recognition.streaming import (
+    RecognizerSettings,
+    RecognizerStart,
+    Result,
+    StreamingRecognizer,
+)
 from rtstt_lab.recognition.whisper import WhisperDecoder, WindowDecode
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Samples, Word
 
@@ -100,7 +105,9 @@ def test_nothing_is_lost_repeated_or_taken_back(two_cities: Samples, seed: int, 
     ]
     decoder = cast(WhisperDecoder, Script(words, seed))
     no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
-    recognizer = StreamingRecognizer(decoder, settings=no_pause, language="es", first_segment=3)
+    recognizer = StreamingRecognizer(
+        decoder, settings=no_pause, language="es", start=RecognizerStart(first_segment=3)
+    )
     finals = check(list(stream(recognizer, audio, chunk)), first_segment=3)
     assert said(finals) == [word_key(word.text) for word in words]
     assert recognizer.pending_s == 0.0
@@ -177,12 +184,15 @@ def test_a_session_taken_up_again_goes_on(tiny: WhisperDecoder, two_cities: Samp
     mark_s, spoken = first.settled_s, [r for r in results if isinstance(r, Final)]
     committed = next((r for r in reversed(results) if isinstance(r, Partial)), None)
     assert 2.0 < mark_s < first.heard_s
-    second = StreamingRecognizer(tiny, start_s=mark_s, first_segment=len(spoken) + 1, context="It was")
+    assert committed is not None
+    words = (*(w for final in spoken for w in final.words), *committed.words[: committed.committed])
+    from_s = mark_s - 3.0
+    start = RecognizerStart(mark_s, from_s, len(spoken) + 1, words)
+    second = StreamingRecognizer(tiny, start=start)
     finals = check(
-        list(stream(second, two_cities[round(mark_s * SAMPLE_RATE_HZ) : 12 * SAMPLE_RATE_HZ])),
+        list(stream(second, two_cities[round(from_s * SAMPLE_RATE_HZ) : 12 * SAMPLE_RATE_HZ])),
         len(spoken) + 1,
     )
-    assert committed is not None
     before = said(spoken) + [word_key(w.text) for w in committed.words[: committed.committed]]
     offline = [
         word_key(w.text) for f in tiny.transcribe_offline(two_cities[: 12 * SAMPLE_RATE_HZ]) for w in f.words

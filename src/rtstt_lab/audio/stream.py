@@ -35,11 +35,20 @@ class StreamDecoder:
 
     Args:
         format: what the chunks are made of.
+        first_payload: the stream's first chunk, for a decoder that takes up in the middle, at a chunk that
+            was `restartable`.
+        begin_s: the container's time that its first sample lies at.
     """
 
-    def __init__(self, format: AudioFormat) -> None:  # noqa: A002 - the field's word
+    def __init__(
+        self,
+        format: AudioFormat,  # noqa: A002 - the field's word
+        *,
+        first_payload: bytes = b"",
+        begin_s: float = 0.0,
+    ) -> None:
         self._decoder: _Pcm | _Container = (
-            _Pcm() if format.container == "pcm" else _Container(format.container)
+            _Pcm() if format.container == "pcm" else _Container(format.container, first_payload, begin_s)
         )
 
     @property
@@ -54,8 +63,16 @@ class StreamDecoder:
 
     @property
     def restartable(self) -> bool:
-        """A fresh decoder with the container's header could take the stream up within the last chunk fed."""
+        """A fresh decoder could take the stream up here.
+
+        One of PCM behind the last chunk fed; one of a container within it, given the stream's first chunk.
+        """
         return self._decoder.restartable
+
+    @property
+    def clock_s(self) -> float | None:
+        """The container's time at the end of what has come out; ``None`` if it has none, or none yet."""
+        return self._decoder.clock_s
 
     def feed(self, payload: bytes, *, captured_end_s: float | None = None) -> Samples:
         """Decodes the next chunk.
@@ -109,12 +126,16 @@ def silence(duration_s: float) -> Samples:
 class _Pcm:
     """Signed 16-bit little-endian, 16 kHz mono."""
 
-    restartable = True
+    clock_s = None
 
     def __init__(self) -> None:
         self.samples = 0
         self.consumed_bytes = 0
         self._half = b""
+
+    @property
+    def restartable(self) -> bool:
+        return not self._half
 
     def feed(self, payload: bytes, _captured_end_s: float | None) -> Samples:
         data = self._half + payload
@@ -140,7 +161,7 @@ class _Pcm:
 class _Container:
     """Keeps the header, a watch over the reader, and the time line."""
 
-    def __init__(self, container: str) -> None:
+    def __init__(self, container: str, first_payload: bytes, begin_s: float) -> None:
         self.samples = 0
         self.consumed_bytes = 0
         self.restartable = False
@@ -148,18 +169,28 @@ class _Container:
         self._reader: ContainerReader | None = None
         self._reader_offset = 0
         self._fed_bytes = 0
-        self._header = bytearray()
-        self._header_whole = False
+        self._header = bytearray(first_payload[: restart_point(container, first_payload)])
+        self._header_whole = self._header_at_once = bool(first_payload)
+        self._first_bytes = 0
         self._kept = bytearray()
         self._fruitless = 0
         self._ready: list[Samples] = []
         self._timeline = _Timeline(_GAP_S[container])
+        if first_payload:
+            self._timeline.begin(begin_s)
+
+    @property
+    def clock_s(self) -> float | None:
+        return self._timeline.next_s
 
     def feed(self, payload: bytes, captured_end_s: float | None) -> Samples:
         self._timeline.bound(captured_end_s, self.samples)
-        self.restartable = self._fed_bytes == 0 or restart_point(self._container, payload) is not None
+        first = self._fed_bytes == 0
+        if first:
+            self._first_bytes = len(payload)
         if not self._header_whole:
             self._begin(payload, self._fed_bytes)
+            self._header_at_once = self._header_whole and len(self._header) <= self._first_bytes
         elif self._reader is None:
             self._reopen(payload, self._fed_bytes)
         else:
@@ -171,6 +202,8 @@ class _Container:
             raise AudioDecodeError("audio_payload", reason=str(reason or "ended")[:120])
         if self._reader is None and (self._header_whole or not self._header):
             raise AudioDecodeError("audio_payload", reason="no header")
+        somewhere = self._header_at_once and restart_point(self._container, payload) is not None
+        self.restartable = first or somewhere
         self._fed_bytes += len(payload)
         return self._take()
 
@@ -229,7 +262,7 @@ class _Container:
         anew = header_point(self._container, data)
         if anew is not None:
             self._header.clear()
-            self._header_whole = False
+            self._header_whole = self._header_at_once = False
             self._timeline.reopened(same_clock=False)
             self._begin(data[anew:], data_offset + anew)
             return
@@ -273,9 +306,10 @@ class _Timeline:
 
     def __init__(self, least_gap_s: float) -> None:
         self.owed_s = 0.0
+        self.next_s: float | None = None
         self._least_gap_s = least_gap_s
-        self._next_s: float | None = None
         self._repeats = False
+        self._exactly = False
         self._captured: tuple[float, int] | None = None
         self._allowed_until = 0
 
@@ -289,21 +323,30 @@ class _Timeline:
         elapsed_s = captured_end_s - first_s + _CAPTURE_SLACK_S
         self._allowed_until = at_sample + round(elapsed_s * SAMPLE_RATE_HZ)
 
+    def begin(self, at_s: float) -> None:
+        """The first sample lies at this time of the container; what comes first is put where it belongs."""
+        self.next_s = at_s
+        self._exactly = True
+
     def reopened(self, *, same_clock: bool) -> None:
         """A fresh reader begins; on the same container clock it may repeat what has already come out."""
         self._repeats = same_clock
         if not same_clock:
-            self._next_s = None
+            self.next_s = None
+            self._exactly = False
 
     def gap_before(self, block: Block, samples: int) -> float | None:
         """Silence in seconds before this block, or minus what has come out of it; ``None`` if all has."""
         if block.start_s is None:
             return 0.0
-        end_s, expected_s = block.start_s + block.duration_s, self._next_s
+        end_s, expected_s = block.start_s + block.duration_s, self.next_s
         if self._repeats and expected_s is not None and end_s <= expected_s + self._least_gap_s / 2:
             return None
         self._repeats = False
-        self._next_s = end_s
+        self.next_s = end_s
+        if self._exactly and expected_s is not None:
+            self._exactly, self._captured = False, None
+            return min(block.start_s - expected_s, _LONGEST_GAP_S)
         step_s = 0.0 if expected_s is None else block.start_s - expected_s
         begins_anew = expected_s is None or step_s < -_ANEW_S
         if not begins_anew and step_s <= self._least_gap_s:

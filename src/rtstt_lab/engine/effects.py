@@ -7,10 +7,12 @@ journal before the client hears that it may forget the audio. Audio and recognit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from rtstt_lab.audio.quality import Quality
+from rtstt_lab.engine.journal import Record
+from rtstt_lab.engine.resumption import Restart
 from rtstt_lab.protocol.events import CloseLink
 from rtstt_lab.transcript import Transcript
 from rtstt_lab.types import AudioFormat, Final, Partial
@@ -22,7 +24,17 @@ the window that could not be decoded."""
 
 @dataclass(frozen=True, slots=True)
 class FeedAudio:
-    """Decode a chunk into the recognizer's ear; answered by `audio_fed` or `audio_failed`."""
+    """Decode a chunk into the recognizer's ear; answered by `audio_fed` or `audio_failed`.
+
+    Attributes:
+        seq: its number.
+        stream: its recorder.
+        payload: its bytes.
+        format: what it is made of.
+        duration_ms: of its audio.
+        captured_ms: when its audio began, on the recorder's clock.
+        first_payload: the recorder's first chunk, for a decoder that does not know its header.
+    """
 
     seq: int
     stream: int
@@ -30,6 +42,7 @@ class FeedAudio:
     format: AudioFormat
     duration_ms: int
     captured_ms: int
+    first_payload: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,37 +73,13 @@ Work: TypeAlias = FeedAudio | FeedHole | Recognise
 
 
 @dataclass(frozen=True, slots=True)
-class FinalRecord:
-    """A final, as the journal keeps it."""
+class WriteJournal:
+    """Append to the session's text journal.
 
-    final: Final
-
-
-@dataclass(frozen=True, slots=True)
-class MarkRecord:
-    """A commit mark, as the journal keeps it.
-
-    Attributes:
-        committed_seq: chunks below are disposed of for good.
-        resume_seq: the chunk that a fresh decoder starts from.
-        resume_s: where that chunk's audio begins on the audio clock, at the earliest.
-        settled_s: audio before this is disposed of.
+    Answered by `journal_failed` if that can't be done for now, by `journal_restored` once all is written.
     """
 
-    committed_seq: int
-    resume_seq: int
-    resume_s: float
-    settled_s: float
-
-
-JournalRecord: TypeAlias = FinalRecord | MarkRecord
-
-
-@dataclass(frozen=True, slots=True)
-class WriteJournal:
-    """Append to the session's text journal."""
-
-    record: JournalRecord
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +95,25 @@ class FreeWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspend:
+    """Nobody has come back: let go of the session, but for its journal. Always the last effect."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """The session is over: forget it, but for its tombstone. Always the last effect."""
+    """The session is over: forget it and its journal, but for its tombstone. Always the last effect."""
 
 
 Effect: TypeAlias = (
-    FeedAudio | FeedHole | Recognise | WriteJournal | SaveTranscript | CloseLink | FreeWorker | Release
+    FeedAudio
+    | FeedHole
+    | Recognise
+    | WriteJournal
+    | SaveTranscript
+    | CloseLink
+    | FreeWorker
+    | Suspend
+    | Release
 )
 
 
@@ -143,17 +145,14 @@ class AudioReport:
     Attributes:
         samples: decoded so far in all, silence for holes included: the audio clock.
         complete_seq: of all chunks below this number the audio has come out; a container's comes late.
-        restart_seq: once this chunk is committed, a fresh decoder needs no chunk below this number; ``None``
-            if nothing can be started here.
-        restart_s: where that chunk's audio begins on the audio clock, at the earliest.
+        restart: from where on, once this chunk is committed; ``None`` if nothing can be started here.
         quality: of the last second.
         hearing: of the recognizer.
     """
 
     samples: int
     complete_seq: int
-    restart_seq: int | None
-    restart_s: float
+    restart: Restart | None
     quality: Quality | None
     hearing: Hearing
 

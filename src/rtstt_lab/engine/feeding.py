@@ -39,6 +39,11 @@ class Feeding:
         return self._current
 
     @property
+    def empty(self) -> bool:
+        """Nothing waits, and nothing is being decoded."""
+        return not self._items and self._current is None
+
+    @property
     def at_settle(self) -> bool:
         """Everything before a `Settle` is fed, or being fed."""
         return bool(self._items) and isinstance(self._items[0], Settle)

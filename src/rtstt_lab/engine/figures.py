@@ -93,13 +93,22 @@ def _wire_quality(quality: Quality) -> wire.AudioQuality:
 
 
 class Alerts:
-    """Conditions that a person is told about when they begin and when they end, and not in between."""
+    """Conditions that a person is told about when they begin and when they end, and not in between.
 
-    def __init__(self, low_memory_mb: float, queue_s: float, warning_s: float) -> None:
+    Args:
+        low_memory_mb: see `memory`.
+        queue_s: see `room`.
+        warning_s: see `length`.
+        on: what was told of before.
+    """
+
+    def __init__(
+        self, low_memory_mb: float, queue_s: float, warning_s: float, *, on: Iterable[str] = ()
+    ) -> None:
         self._low_memory_mb = low_memory_mb
         self._queue_s = queue_s
         self._warning_s = warning_s
-        self._on: set[str] = set()
+        self._on = set(on)
 
     def memory(self, available_mb: float) -> wire.Alert | None:
         """A2: less than the bound is left; over when a quarter more is."""

@@ -15,9 +15,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from rtstt_lab.engine.resumption import AudioStart, Mark, Restart
 from rtstt_lab.errors import StorageError
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import Phase
+from rtstt_lab.protocol.server_state import IntakeState, ProtocolState
+from rtstt_lab.recognition.settings import RecognizerStart
 from rtstt_lab.types import Final, Word
 
 VERSION: Constant = 1
@@ -58,6 +61,12 @@ class TokenRecord(_Record, frozen=True, tag="tokens"):
     hashes: tuple[str, ...]
 
 
+class PagesRecord(_Record, frozen=True, tag="pages"):
+    """Origins of the web pages that may use the session. Written by who lets them in."""
+
+    origins: tuple[str, ...]
+
+
 class PhaseRecord(_Record, frozen=True, tag="phase"):
     """How far the session is.
 
@@ -68,9 +77,9 @@ class PhaseRecord(_Record, frozen=True, tag="phase"):
         whole: nothing of its audio is known to be lost.
     """
 
-    phase: Phase
-    controls: int
-    at_seq: int
+    phase: Phase = Phase.IDLE
+    controls: int = 0
+    at_seq: int = 0
     whole: bool = True
 
 
@@ -117,37 +126,22 @@ class MarkRecord(_Record, frozen=True, tag="mark"):
         resume_seq: the chunk that a fresh decoder starts from.
         resume_s: where that chunk's audio begins on the audio clock, at the earliest.
         settled_s: audio before this is disposed of.
-        stream: the recorder of that chunk, or the last one before it; -1 before the first.
-        mime: its type; empty before the first.
-        header_seq: the recorder's first chunk, where a decoder needs its header; ``None`` otherwise.
-        shift_s: the audio clock minus the container's own; 0 where that has none.
-        audio_ms: recorded audio below ``resume_seq``, holes included.
-        captured_ms: where the chunk before ``resume_seq`` ends, on the recorder's clock.
-        lost: holes below ``resume_seq``.
-        duplicate: transmissions so far of chunks already seen.
-        rejected: transmissions so far that brought no audio.
-        holes: from ``resume_seq`` on, below ``committed_seq``: number and length in ms.
+        shift_s: the audio clock minus the container's own, where a decoder needs the container's header.
+        below: what lies below ``resume_seq``.
     """
 
     committed_seq: int
     resume_seq: int
     resume_s: float
     settled_s: float
-    stream: int = -1
-    mime: str = ""
-    header_seq: int | None = None
-    shift_s: float = 0.0
-    audio_ms: int = 0
-    captured_ms: int = 0
-    lost: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-    holes: tuple[tuple[int, int], ...] = ()
+    shift_s: float | None = None
+    below: IntakeState = msgspec.field(default_factory=IntakeState)
 
 
 Record: TypeAlias = (
     SessionRecord
     | TokenRecord
+    | PagesRecord
     | PhaseRecord
     | LanguageRecord
     | EventRecord
@@ -164,6 +158,7 @@ class SessionState:
     Attributes:
         session: what it was created with.
         token_hashes: of the valid tokens, the present one first.
+        pages: origins of the web pages that may use it.
         phase: how far it is.
         language: ISO 639-1 code, if settled or asked for.
         frames: the numbered events, from 1.
@@ -178,6 +173,7 @@ class SessionState:
 
     session: SessionRecord
     token_hashes: tuple[str, ...]
+    pages: tuple[str, ...]
     phase: PhaseRecord
     language: str | None
     frames: tuple[str, ...]
@@ -207,6 +203,53 @@ class SessionState:
         if not self.committed:
             return None
         return Final(self.segment, self.committed, self.committed_end_ms / 1000, self.language or "")
+
+    @property
+    def next_segment(self) -> int:
+        """The number of the segment that comes next."""
+        return self.segment + bool(self.committed)
+
+    @property
+    def protocol(self) -> ProtocolState:
+        """What the new server's end of the conversation goes on from."""
+        mark = self.mark
+        return ProtocolState(
+            token_hashes=self.token_hashes,
+            phase=self.phase.phase,
+            controls=self.phase.controls,
+            at_seq=self.phase.at_seq,
+            frames=self.frames,
+            committed_seq=mark.committed_seq,
+            intake=mark.below,
+            header_seq=None if mark.shift_s is None else mark.below.first_seq,
+            disposed_ms=round(1000 * (self.start_s - mark.resume_s)),
+        )
+
+    @property
+    def last_mark(self) -> Mark:
+        """Where the new engine's marks stand; what is settled reaches to the last word that was told."""
+        mark = self.mark
+        return Mark(mark.committed_seq, self.start_s, Restart(mark.resume_seq, mark.resume_s, mark.shift_s))
+
+    @property
+    def worker(self) -> AudioStart:
+        """Where the new worker takes the audio up."""
+        mark = self.mark
+        return AudioStart(mark.resume_s, mark.below.stream, mark.shift_s)
+
+    @property
+    def recognizer(self) -> RecognizerStart:
+        """What the new recognizer goes on from."""
+        return RecognizerStart(self.start_s, self.mark.resume_s, self.next_segment, self.recent)
+
+    @property
+    def alerts(self) -> frozenset[str]:
+        """What a person was told of and not yet that it is over."""
+        on: set[str] = set()
+        for message in map(wire.decode_server_message, self.frames):
+            if isinstance(message, wire.Status) and (alert := message.alert):
+                (on.add if alert.on else on.discard)(alert.name)
+        return frozenset(on)
 
     @property
     def unfinished(self) -> tuple[Final, ...]:
@@ -243,7 +286,8 @@ class _Found:
     def __init__(self, language: str | None) -> None:
         self._language = language
         self._hashes: tuple[str, ...] = ()
-        self._phase = PhaseRecord(Phase.IDLE, 0, 0)
+        self._pages: tuple[str, ...] = ()
+        self._phase = PhaseRecord()
         self._frames: list[str] = []
         self._finals: list[Final] = []
         self._segment = 0
@@ -257,6 +301,8 @@ class _Found:
         match record:
             case TokenRecord(hashes):
                 self._hashes = hashes
+            case PagesRecord(origins):
+                self._pages = origins
             case PhaseRecord():
                 self._phase = record
             case LanguageRecord(language):
@@ -264,11 +310,8 @@ class _Found:
             case EventRecord(frame):
                 self._frames.append(frame)
                 self._apply(wire.decode_server_message(frame))
-            case CommittedRecord(segment, words, audio_end_ms):
-                if segment >= self._segment:
-                    self._segment, self._committed_end_ms = segment, audio_end_ms
-                    self._committed += map(_word, words)
-                self._tail = ()
+            case CommittedRecord():
+                self._commit(record)
             case TailRecord(words):
                 self._tail = tuple(map(_word, words))
             case MarkRecord():
@@ -280,6 +323,7 @@ class _Found:
         return SessionState(
             session=session,
             token_hashes=self._hashes,
+            pages=self._pages,
             phase=self._phase,
             language=self._language,
             frames=tuple(self._frames),
@@ -291,6 +335,12 @@ class _Found:
             mark=self._mark,
             completed=self._completed,
         )
+
+    def _commit(self, record: CommittedRecord) -> None:
+        if record.segment >= self._segment:
+            self._segment, self._committed_end_ms = record.segment, record.audio_end_ms
+            self._committed += map(_word, record.words)
+        self._tail = ()
 
     def _apply(self, message: wire.ServerMessage) -> None:
         if isinstance(message, wire.SessionCompleted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from rtstt_lab.engine.resumption import Mark, Restart
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
 _ROUNDING_S = 0.5 / SAMPLE_RATE_HZ
@@ -20,15 +21,21 @@ class CommitMarks:
     """Holds each chunk's end on the audio clock against the time up to which everything is settled.
 
     A chunk's end is known when all its audio has come out of the decoder: of PCM at once, of a container some
-    chunks later. Both marks only ever grow.
+    chunks later. Both marks only ever grow. The place to resume from stays behind what is settled, so that a
+    recognizer that starts there hears new words in their context.
+
+    Args:
+        context_s: by so much.
+        mark: where they stand, of a session that is taken up again.
     """
 
-    def __init__(self) -> None:
-        self.committed_seq = 0
-        self.resume_seq = 0
-        self.resume_s = 0.0
+    def __init__(self, context_s: float = 0.0, mark: Mark | None = None) -> None:
+        mark = mark or Mark()
+        self.committed_seq = mark.committed_seq
+        self.resume = mark.resume
+        self._context_s = context_s
         self._chunks: deque[_Chunk] = deque()
-        self._restarts: deque[tuple[int, int, float]] = deque()
+        self._restarts: deque[tuple[int, Restart]] = deque()
 
     def fed(self, seq: int) -> None:
         """Chunk ``seq`` is in the decoder, or it is a hole; numbers come in order without gaps."""
@@ -42,18 +49,21 @@ class CommitMarks:
             if chunk.end_s is None:
                 chunk.end_s = samples / SAMPLE_RATE_HZ
 
-    def restart(self, after_seq: int, restart_seq: int, at_s: float) -> None:
-        """When ``after_seq`` is committed a fresh decoder can start with ``restart_seq``, at ``at_s``."""
-        self._restarts.append((after_seq, restart_seq, at_s))
+    def restart(self, after_seq: int, restart: Restart) -> None:
+        """When ``after_seq`` is committed a fresh decoder can start there."""
+        self._restarts.append((after_seq, restart))
 
     def settle(self, settled_s: float) -> bool:
         """Moves the marks; says whether one of them moved."""
-        before = self.committed_seq, self.resume_seq
+        before = self.committed_seq, self.resume
         while self._chunks:
             end_s = self._chunks[0].end_s
             if end_s is None or end_s > settled_s + _ROUNDING_S:
                 break
-            self.committed_seq = self._chunks.popleft().seq + 1
-        while self._restarts and self._restarts[0][0] < self.committed_seq:
-            _, self.resume_seq, self.resume_s = self._restarts.popleft()
-        return (self.committed_seq, self.resume_seq) != before
+            self.committed_seq = max(self.committed_seq, self._chunks.popleft().seq + 1)
+        while self._restarts and self._may_resume(*self._restarts[0], settled_s):
+            _, self.resume = self._restarts.popleft()
+        return (self.committed_seq, self.resume) != before
+
+    def _may_resume(self, after_seq: int, restart: Restart, settled_s: float) -> bool:
+        return after_seq < self.committed_seq and restart.at_s <= settled_s - self._context_s + _ROUNDING_S

@@ -12,7 +12,9 @@ from dataclasses import replace
 from rtstt_lab.engine import effects as fx
 from rtstt_lab.engine.feeding import Feeding, Settle
 from rtstt_lab.engine.jobs import Jobs
+from rtstt_lab.engine.journal import SessionState
 from rtstt_lab.engine.marks import CommitMarks
+from rtstt_lab.engine.resumption import Mark
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
 
@@ -22,6 +24,8 @@ class Pipeline:
     Args:
         effects: where its own go.
         feed_ahead_s: unheard speech that is given to the recognizer at once.
+        context_s: see `EngineSettings`.
+        state: of a session that is taken up again.
 
     Attributes:
         hearing: the recognizer, as last reported.
@@ -30,16 +34,26 @@ class Pipeline:
         decode_s: how long the last recognition took.
     """
 
-    def __init__(self, effects: list[fx.Effect], *, feed_ahead_s: float) -> None:
-        self.hearing = fx.Hearing(0.0, 0.0, 0.0, wants_step=False, slowed=False, language=None)
-        self.samples = 0
-        self.recorded_ms = 0
+    def __init__(
+        self,
+        effects: list[fx.Effect],
+        *,
+        feed_ahead_s: float,
+        context_s: float = 0.0,
+        state: SessionState | None = None,
+    ) -> None:
+        mark = state.last_mark if state else Mark()
+        self.hearing = fx.Hearing(
+            mark.resume.at_s, mark.settled_s, 0.0, wants_step=False, slowed=False, language=None
+        )
+        self.samples = round(mark.resume.at_s * SAMPLE_RATE_HZ)
+        self.recorded_ms = state.mark.below.audio_ms if state else 0
         self.decode_s = 0.0
         self._effects = effects
         self._feed_ahead_s = feed_ahead_s
         self._feeding = Feeding()
         self._jobs = Jobs()
-        self._marks = CommitMarks()
+        self._marks = CommitMarks(context_s, mark)
         self._begun_at = 0.0
 
     @property
@@ -94,11 +108,15 @@ class Pipeline:
         """A chunk or hole is with the recognizer; false if none was waited for."""
         if not self._feeding.fed(seq):
             return False
-        self._hear(report.samples, report.hearing)
+        hearing = report.hearing
+        if self._jobs.current is not None:
+            # It may have settled words that its answer has yet to tell: no mark may come before them.
+            hearing = replace(hearing, settled_s=self.hearing.settled_s)
+        self._hear(report.samples, hearing)
         self._marks.fed(seq)
         self._marks.complete(report.complete_seq, report.samples)
-        if report.restart_seq is not None:
-            self._marks.restart(seq, report.restart_seq, report.restart_s)
+        if report.restart is not None:
+            self._marks.restart(seq, report.restart)
         return True
 
     def audio_failed(self, seq: int) -> fx.FeedAudio | fx.FeedHole | None:
@@ -149,12 +167,18 @@ class Pipeline:
         """Whether this is the job under way."""
         return self._jobs.current is not None and self._jobs.current.job == job
 
-    def mark(self, *, everything: bool = False) -> fx.MarkRecord | None:
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do with what came, but to wait for more."""
+        nothing = self._feeding.empty and self._jobs.current is None
+        return nothing and not (self._full or self.hearing.wants_step)
+
+    def mark(self, *, everything: bool = False) -> Mark | None:
         """The commit mark, if it has moved; with ``everything`` all audio is disposed of."""
         marks, settled_s = self._marks, self.audio_s if everything else self.hearing.settled_s
         if not marks.settle(math.inf if everything else settled_s):
             return None
-        return fx.MarkRecord(marks.committed_seq, marks.resume_seq, marks.resume_s, settled_s)
+        return Mark(marks.committed_seq, settled_s, marks.resume)
 
     def _hear(self, samples: int, report: fx.Hearing) -> None:
         """Feeds and steps overlap, so a report may be older than the last one in what it has heard."""

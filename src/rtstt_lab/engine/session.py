@@ -8,12 +8,17 @@ decodes and recognises. It is told what came in and what was answered, and says 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final as Constant
 
 from rtstt_lab.engine import effects as fx
+from rtstt_lab.engine.account import Account
 from rtstt_lab.engine.figures import Alerts, Figures
+from rtstt_lab.engine.journal import SessionState
+from rtstt_lab.engine.keeping import Keeping
 from rtstt_lab.engine.pipeline import Pipeline
 from rtstt_lab.engine.settings import EngineSettings
 from rtstt_lab.engine.status import SessionStatus, Stage
+from rtstt_lab.engine.telling import Telling
 from rtstt_lab.engine.watch import Watch
 from rtstt_lab.errors import LimitError, RtsttError, ServiceError
 from rtstt_lab.protocol import events as ev
@@ -22,7 +27,8 @@ from rtstt_lab.protocol.lifecycle import Phase, PhaseEvent
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.protocol.timing import earliest
 from rtstt_lab.transcript import Transcript
-from rtstt_lab.types import Final, Partial
+
+_GONE: Constant = frozenset({Stage.SUSPENDED, Stage.RELEASED})
 
 
 class SessionEngine:
@@ -33,6 +39,7 @@ class SessionEngine:
         settings: bounds and times.
         started_at: with time zone; names the transcript.
         now: the time of its creation.
+        state: what its journal says, of a session that is taken up again; ``session`` goes on from the same.
     """
 
     def __init__(
@@ -42,28 +49,40 @@ class SessionEngine:
         *,
         started_at: datetime,
         now: float,
+        state: SessionState | None = None,
     ) -> None:
         self._session = session
         self._settings = settings = settings or EngineSettings()
-        self._started_at = started_at
         self._stage = Stage.OPEN
         self._effects: list[fx.Effect] = []
-        self._pipeline = Pipeline(self._effects, feed_ahead_s=settings.feed_ahead_s)
+        self._pipeline = Pipeline(
+            self._effects, feed_ahead_s=settings.feed_ahead_s, context_s=settings.context_s, state=state
+        )
         self._figures = Figures(now)
+        self._account = Account(session, self._pipeline, self._figures, started_at)
+        self._keeping = Keeping(session, state)
         limits = session.limits
-        self._queue_s = limits.credit_ms / 1000
         self._alerts = Alerts(
-            settings.low_memory_mb, self._queue_s, limits.max_session_s - settings.warning_before_s
+            settings.low_memory_mb,
+            limits.credit_ms / 1000,
+            limits.max_session_s - settings.warning_before_s,
+            on=state.alerts if state else (),
         )
         self._watch = Watch(settings.no_audio_s, settings.hang_s)
-        self._finals: list[Final] = []
-        self._whole = True
-        self._file = ""
-        self._metrics: wire.Metrics | None = None
+        self._telling = Telling(
+            session,
+            self._pipeline,
+            self._account,
+            keeping=self._keeping,
+            alerts=self._alerts,
+            watch=self._watch,
+        )
         self._completed_event: int | None = None
         self._linkless_at: float | None = now + settings.linkless_s
         self._release_at: float | None = None
         self._metrics_at = now + settings.metrics_s
+        if state:
+            self._take_up(state, now)
 
     # --- links ----------------------------------------------------------------------------------------------
 
@@ -99,17 +118,20 @@ class SessionEngine:
 
     def data_to_send(self, now: float) -> list[tuple[int, str | bytes]]:
         """Frames to write now, each with its link, in order; after the effects have been executed."""
+        self._keeping.tell_marks()
         return self._session.data_to_send(now)
 
     def effects(self) -> list[fx.Effect]:
         """What is to be done, in order; each is given out once."""
-        effects = self._effects.copy()
+        gone = self._stage in _GONE and not self._effects
+        records = [] if gone else self._keeping.records(whole=self._account.whole)
+        effects = [*map(fx.WriteJournal, records), *self._effects]
         self._effects.clear()
         return effects
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is to be called, if nothing happens before; ``None`` once it is released."""
-        if self._stage is Stage.RELEASED:
+        if self._stage in _GONE:
             return None
         metrics_at = self._metrics_at if self._session.link is not None and self._working else None
         linkless_at = self._linkless_at if self._stage is Stage.OPEN else None
@@ -121,46 +143,21 @@ class SessionEngine:
         self._session.handle_timer(now)
         if self._stage is Stage.OPEN and self._linkless_at is not None and now >= self._linkless_at:
             self._linkless_at = None
-            self._give_up_waiting()
+            self._give_up_waiting(now)
         if self._working and now >= self._metrics_at:
             self._metrics_at = now + self._settings.metrics_s
-            self._metrics = self._session.metrics(self._figures.metrics(self._pipeline, now))
+            self._account.metrics = self._session.metrics(self._figures.metrics(self._pipeline, now))
         self._advance(now)
 
     # --- what can be asked at any time ----------------------------------------------------------------------
 
     def status(self) -> SessionStatus:
         """The session at this moment."""
-        return SessionStatus(
-            session_id=self._session.session_id,
-            phase=self._session.phase,
-            stage=self._stage,
-            started_at=self._started_at,
-            model=self._session.model,
-            language=self._session.language,
-            audio_s=self._pipeline.audio_s,
-            waiting_s=self._pipeline.waiting_s,
-            words=self._figures.words,
-            finals=len(self._finals),
-            connected=self._session.link is not None,
-            received=self._session.received,
-            metrics=self._metrics,
-            file=self._file,
-        )
+        return self._account.status(self._stage)
 
     def transcript(self) -> Transcript:
         """What is final by now; complete only when the session has ended with all its audio."""
-        latency = self._session.latency
-        return Transcript(
-            session_id=self._session.session_id,
-            started_at=self._started_at,
-            finals=tuple(self._finals),
-            duration_s=self._pipeline.audio_s,
-            mean_latency_s=latency.mean_ms / 1000 if latency and latency.n else None,
-            model=self._session.model,
-            language=self._session.language,
-            complete=self._whole and self._stage in (Stage.SAVING, Stage.ENDED),
-        )
+        return self._account.transcript(self._stage)
 
     # --- answers of the executor ----------------------------------------------------------------------------
 
@@ -168,7 +165,7 @@ class SessionEngine:
         """A chunk or hole is with the recognizer."""
         if self._pipeline.audio_fed(seq, report):
             self._figures.quality = report.quality
-            self._heard()
+            self._telling.heard()
         self._advance(now)
 
     def audio_failed(self, seq: int, error: RtsttError, now: float) -> None:
@@ -177,7 +174,7 @@ class SessionEngine:
             self._figures.errors += 1
             instead = self._pipeline.audio_failed(seq)
             if isinstance(instead, fx.FeedHole):
-                self._whole = False
+                self._account.whole = False
                 self._session.error(error, seq=seq, numbered=True)
             elif instead is None:
                 self._end_at_once(error)
@@ -188,8 +185,8 @@ class SessionEngine:
         kind = self._pipeline.recognised(job, report, now)
         if kind is not None:
             for result in report.results:
-                self._tell(result)
-            self._heard(everything=kind == "finish")
+                self._telling.result(result)
+            self._telling.heard(everything=kind == "finish")
             if kind == "finish":
                 self._save()
         self._advance(now)
@@ -200,7 +197,7 @@ class SessionEngine:
             self._figures.errors += 1
             instead = self._pipeline.recognition_failed(job, now)
             if instead == "skip":
-                self._whole = False
+                self._account.whole = False
                 self._session.error(error, numbered=True)
             elif instead is None:
                 self._end_at_once(error)
@@ -209,21 +206,9 @@ class SessionEngine:
     def saved(self, file: str, now: float) -> None:
         """The transcript is a file: the client is told, and the session waits for its acknowledgement."""
         if self._stage is Stage.SAVING:
-            self._stage, self._file = Stage.ENDED, file
+            self._stage, self._account.file = Stage.ENDED, file
             self._effects.append(fx.FreeWorker())
-            self._completed_event = self._session.completed(
-                wire.Summary(
-                    duration_s=round(self._pipeline.audio_s, 3),
-                    words=self._figures.words,
-                    confidence=self._figures.confidence,
-                    latency=self._session.latency,
-                    received=self._session.received,
-                    file=file,
-                    complete=self._whole,
-                    language=self._session.language,
-                    process_cpu_s=round(self._figures.process_cpu_s, 3),
-                )
-            )
+            self._completed_event = self._session.completed(self._account.summary())
             self._release_at = now + self._settings.acknowledge_s
         self._advance(now)
 
@@ -262,6 +247,16 @@ class SessionEngine:
         """Whatever hung does so no more; its answer follows."""
         self._watch.returned(work)
 
+    def journal_failed(self, now: float) -> None:
+        """The journal can't be written for now: no audio is freed, a person is told, and all else goes on."""
+        self._keeping.failed = True
+        self._advance(now)
+
+    def journal_restored(self, now: float) -> None:
+        """All of the journal is written after all."""
+        self._keeping.failed = False
+        self._advance(now)
+
     def finish(self, now: float) -> None:
         """The server is ending: what was sent is recognised and saved; where nothing was, nothing is."""
         if self._stage is Stage.OPEN:
@@ -270,7 +265,7 @@ class SessionEngine:
 
     def abort(self, now: float) -> None:
         """The session is deleted: no file, nothing kept."""
-        if self._stage is not Stage.RELEASED:
+        if self._stage not in _GONE:
             if self._stage is not Stage.ENDED:
                 self._session.error(ServiceError("session_deleted"), fatal=True)
             self._drain(now)
@@ -283,16 +278,18 @@ class SessionEngine:
         return self._stage in (Stage.OPEN, Stage.FINISHING)
 
     def _advance(self, now: float) -> None:
-        if self._stage is Stage.RELEASED:
+        if self._stage in _GONE:
             self._session.events()  # a client's late words change nothing
             return
         self._drain(now)
         if self._working:
             self._check_length()
             self._pipeline.advance(now)
-            self._tell_room()
-            self._look(now)
+            self._telling.room(now)
+            if self._watch.given_up(now):
+                self._end_at_once(ServiceError("recognizer_hangs", seconds=self._settings.hang_s))
             self._drain(now)
+            self._leave()
         if self._release_at is not None and now >= self._release_at:
             self._release()
 
@@ -310,6 +307,7 @@ class SessionEngine:
                         self._release_at = now
                 case ev.Opened():
                     self._linkless_at = None
+                    self._telling.release()
                 case ev.ClientLost():
                     self._linkless_at = now + self._settings.linkless_s
                 case ev.CloseLink():
@@ -321,7 +319,7 @@ class SessionEngine:
         if not self._working:
             return
         if isinstance(event, ev.HoleDeclared):
-            self._whole = False
+            self._account.whole &= event.reason == "disposed"
             self._pipeline.put(fx.FeedHole(event.seq, event.duration_ms))
             return
         header = event.header
@@ -334,43 +332,9 @@ class SessionEngine:
                 event.format,
                 header.duration_ms,
                 header.captured_ms,
+                event.first_payload,
             )
         )
-
-    def _heard(self, *, everything: bool = False) -> None:
-        language = self._pipeline.hearing.language
-        if language is not None and language != self._session.language:
-            self._session.language = language
-            self._session.status()
-        mark = self._pipeline.mark(everything=everything)
-        if mark is not None:
-            self._effects.append(fx.WriteJournal(mark))
-            self._session.commit(mark.committed_seq, mark.resume_seq)
-
-    def _tell(self, result: Partial | Final) -> None:
-        if isinstance(result, Partial):
-            self._session.partial(result)
-            return
-        self._finals.append(result)
-        self._figures.final(result.words)
-        self._effects.append(fx.WriteJournal(fx.FinalRecord(result)))
-        self._session.final(result)
-
-    def _tell_room(self) -> None:
-        room_s = self._queue_s - self._pipeline.waiting_s
-        self._session.set_credit(round(room_s * 1000))
-        if alert := self._alerts.room(room_s):
-            self._session.status(alert)
-        degraded = "hanging" if self._watch.hanging else "interval" if self._pipeline.slowed else ""
-        if degraded != self._session.degraded:
-            self._session.degraded = degraded
-            self._session.status(numbered=False)
-
-    def _look(self, now: float) -> None:
-        for alert in self._watch.alerts(self._session, self._pipeline.waiting_s, now):
-            self._session.status(alert, numbered=False)
-        if self._watch.given_up(now):
-            self._end_at_once(ServiceError("recognizer_hangs", seconds=self._settings.hang_s))
 
     # --- the ways to end ------------------------------------------------------------------------------------
 
@@ -379,7 +343,8 @@ class SessionEngine:
         if alert := self._alerts.length(recorded_s):
             self._session.status(alert)
         limit_s = self._session.limits.max_session_s
-        if recorded_s >= limit_s and self._stage is Stage.OPEN:
+        ending = self._stage is not Stage.OPEN or self._session.phase is Phase.FINALIZING
+        if recorded_s >= limit_s and not ending:
             self._session.error(LimitError("session_length", limit_s=limit_s), numbered=True)
             self._finish()
 
@@ -387,24 +352,44 @@ class SessionEngine:
         """Everything that is in the queue is still recognised, then saved."""
         if self._stage is Stage.OPEN:
             self._stage = Stage.FINISHING
+            self._telling.release()
             if self._session.phase is not Phase.FINALIZING:
                 self._session.set_phase(PhaseEvent.STOP)
             self._pipeline.finish()
 
-    def _give_up_waiting(self) -> None:
-        """Nobody has come back: what was said is saved; where nothing was, there is nothing to save."""
-        if self._pipeline.recorded_s:
-            self._whole = False
-            self._finish()
+    def _take_up(self, state: SessionState, now: float) -> None:
+        """Goes on where the journal ends; words that will never change become final at once."""
+        self._account.whole = state.phase.whole
+        for final in state.finals:
+            self._account.final(final)
+        if state.closing:
+            self._telling.result(state.closing)
+        self._session.take_up()
+        self._advance(now)
+
+    def _give_up_waiting(self, now: float) -> None:
+        """Nobody has come back: what was begun is suspended (rule 4); where nothing was, nothing is kept."""
+        if self._pipeline.recorded_s or self._session.phase is not Phase.IDLE:
+            self._telling.hold()
+            self._pipeline.settle()
+            self._advance(now)
         else:
             self._release()
 
+    def _leave(self) -> None:
+        """What was heard last is known as well: the session goes, but for its journal."""
+        if self._stage is Stage.OPEN and self._telling.holding and self._pipeline.idle:
+            self._telling.leave()
+            self._stage = Stage.SUSPENDED
+            self._effects += [fx.FreeWorker(), fx.Suspend()]
+
     def _end_at_once(self, error: RtsttError) -> None:
         """What is final is saved without waiting for the rest; memory is let go of before, not after."""
+        self._telling.release()
         self._session.error(error, numbered=True)
         self._pipeline.stop()
         self._effects.append(fx.FreeWorker())
-        self._whole = False
+        self._account.whole = False
         if self._session.phase is not Phase.FINALIZING:
             self._session.set_phase(PhaseEvent.STOP)
         self._save()

@@ -16,6 +16,8 @@ class EngineSettings:
         acknowledge_s: how long a finished session waits for its client's acknowledgement,
         linkless_s: how long one without a link is kept (rule 4),
         failed_s: and how long the text of one that could not be saved can still be fetched.
+        context_s: audio before what is settled that the client keeps: a recognizer that takes the session up
+            hears new words in their context.
         no_audio_s: without a chunk while recording is told.
         hang_s: so long a call that hangs is waited for, before the session is ended and saved.
         low_memory_mb: a warning below this (A2).
@@ -28,6 +30,7 @@ class EngineSettings:
     acknowledge_s: float = 30.0
     linkless_s: float = 120.0
     failed_s: float = 3_600.0
+    context_s: float = 3.0
     no_audio_s: float = 2.0
     hang_s: float = 120.0
     low_memory_mb: float = 1_024.0

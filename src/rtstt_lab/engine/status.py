@@ -17,6 +17,7 @@ class Stage(StrEnum):
     FINISHING = "finishing"
     SAVING = "saving"
     ENDED = "ended"
+    SUSPENDED = "suspended"
     RELEASED = "released"
 
 

@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 from rtstt_lab.audio.quality import QualityMeter
 from rtstt_lab.audio.stream import StreamDecoder, silence
-from rtstt_lab.engine.effects import AudioReport, FeedAudio, FeedHole, Hearing, Recognise, RecognitionReport
+from rtstt_lab.engine.effects import (
+    AudioReport,
+    FeedAudio,
+    FeedHole,
+    Hearing,
+    Recognise,
+    RecognitionReport,
+)
+from rtstt_lab.engine.resumption import AudioStart, Restart
 from rtstt_lab.errors import SequenceError
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Partial, Samples
@@ -19,16 +27,26 @@ class SessionWorker:
     Args:
         recognizer: this session's own.
         cpu_clock: seconds of processor time; told apart, so that a simulation may have its own.
+        start: where its audio is taken up again.
     """
 
-    def __init__(self, recognizer: StreamingRecognizer, *, cpu_clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        recognizer: StreamingRecognizer,
+        *,
+        cpu_clock: Callable[[], float],
+        start: AudioStart | None = None,
+    ) -> None:
+        self._start = start or AudioStart()
         self._recognizer = recognizer
         self._cpu_clock = cpu_clock
         self._meter = QualityMeter()
         self._results: list[Partial | Final] = []
-        self._samples = 0
-        self._stream = -1
+        self._samples = round(self._start.at_s * SAMPLE_RATE_HZ)
+        self._stream = self._start.stream
+        self._exact = self._start.shift_s is None
         self._decoder: StreamDecoder | None = None
+        self._first_seq: int | None = None
         self._fed_bytes = 0
         self._inside: deque[tuple[int, int]] = deque()
 
@@ -45,18 +63,15 @@ class SessionWorker:
         self._fed_bytes += len(chunk.payload)
         self._inside.append((chunk.seq, self._fed_bytes))
         complete_seq = self._complete_seq(chunk.seq)
-        if chunk.format.container == "pcm":
-            return self._report(complete_seq, chunk.seq + 1, self._samples)
-        return self._report(complete_seq, chunk.seq if decoder.restartable else None, before)
+        return self._report(complete_seq, self._restart(chunk, decoder, before))
 
     def hole(self, hole: FeedHole) -> AudioReport:
         """Lets the time of a lost chunk pass in silence."""
         duration_s = hole.duration_ms / 1000
         self._hear(self._decoder.hole(duration_s) if self._decoder else silence(duration_s))
         self._inside.append((hole.seq, self._fed_bytes))
-        complete_seq = self._complete_seq(hole.seq)
-        exact = complete_seq > hole.seq
-        return self._report(complete_seq, hole.seq + 1 if exact else None, self._samples)
+        after = Restart(hole.seq + 1, self._samples / SAMPLE_RATE_HZ) if self._exact else None
+        return self._report(self._complete_seq(hole.seq), after)
 
     def recognise(self, job: Recognise) -> RecognitionReport:
         """Runs the recognizer once.
@@ -94,9 +109,28 @@ class SessionWorker:
         if chunk.stream > self._stream or self._decoder is None:
             self._finish_stream()
             self._stream = chunk.stream
-            self._decoder = StreamDecoder(chunk.format)
+            self._decoder = StreamDecoder(
+                chunk.format,
+                first_payload=chunk.first_payload,
+                begin_s=self._samples / SAMPLE_RATE_HZ - (self._start.shift_s or 0.0),
+            )
+            self._exact = chunk.format.container == "pcm"
             self._fed_bytes = 0
+            self._first_seq = None if chunk.first_payload else chunk.seq
         return self._decoder
+
+    def _restart(self, chunk: FeedAudio, decoder: StreamDecoder, before: int) -> Restart | None:
+        """Where a fresh decoder could begin, this chunk being the newest."""
+        if not decoder.restartable:
+            return None
+        if chunk.format.container == "pcm":
+            return Restart(chunk.seq + 1, self._samples / SAMPLE_RATE_HZ)
+        at_s = before / SAMPLE_RATE_HZ
+        if chunk.seq == self._first_seq:
+            return Restart(chunk.seq, at_s)
+        if decoder.clock_s is None:
+            return None
+        return Restart(chunk.seq, at_s, self._samples / SAMPLE_RATE_HZ - decoder.clock_s)
 
     def _finish_stream(self) -> None:
         if self._decoder:
@@ -117,15 +151,8 @@ class SessionWorker:
             self._inside.popleft()
         return self._inside[0][0] if self._inside else newest_seq + 1
 
-    def _report(self, complete_seq: int, restart_seq: int | None, restart: int) -> AudioReport:
-        return AudioReport(
-            self._samples,
-            complete_seq,
-            restart_seq,
-            restart / SAMPLE_RATE_HZ,
-            self._meter.measure(),
-            self._hearing(),
-        )
+    def _report(self, complete_seq: int, restart: Restart | None) -> AudioReport:
+        return AudioReport(self._samples, complete_seq, restart, self._meter.measure(), self._hearing())
 
     def _hearing(self) -> Hearing:
         recognizer = self._recognizer

@@ -12,7 +12,7 @@ from typing import Final as Constant
 from typing import Literal, TypeAlias
 
 from rtstt_lab.recognition.continuation import following, sentence_end
-from rtstt_lab.recognition.settings import RecognizerSettings
+from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStart
 from rtstt_lab.types import Final, Hypothesis, Partial, Word
 
 Result: TypeAlias = Partial | Final
@@ -47,18 +47,18 @@ class Promises:
 
     Args:
         settings: the policy, and where segments end.
-        first_segment: number of the next segment.
-        context: the text that came before it.
+        start: what was promised before.
     """
 
-    def __init__(self, settings: RecognizerSettings, *, first_segment: int = 0, context: str = "") -> None:
+    def __init__(self, settings: RecognizerSettings, start: RecognizerStart | None = None) -> None:
+        start = start or RecognizerStart()
         self._settings = settings
-        self._segment = first_segment
+        self._segment = start.first_segment
         self._revision = 0
-        self._before = context
+        self._before = "".join(word.text for word in start.words)[-_REMEMBERED_CHARS:]
         self._shown: tuple[Word, ...] = ()
         self._open: list[Word] = []
-        self._recent: list[Word] = []
+        self._recent = list(start.words)
         self._tails: deque[tuple[Word, ...]] = deque(maxlen=max(2, settings.policy.agreeing))
         self._newest: Hypothesis | None = None
 

@@ -7,6 +7,7 @@ from typing import Final as Constant
 
 from rtstt_lab.recognition.endpointing import EndpointingSettings
 from rtstt_lab.recognition.policy import POLICIES, CommitPolicy, Policy
+from rtstt_lab.types import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,23 @@ class RecognizerSettings:
             ),
             **{name: replace(balanced, policy=policy) for name, policy in POLICIES.items()},
         }[name]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerStart:
+    """Where a session is taken up again; by default, the beginning of a new one.
+
+    Attributes:
+        start_s: what was said before this is known.
+        audio_from_s: time of the first sample that will come; what lies before ``start_s`` is context.
+        first_segment: number of the next segment.
+        words: what was said before, of the last minute.
+    """
+
+    start_s: float = 0.0
+    audio_from_s: float = 0.0
+    first_segment: int = 0
+    words: tuple[Word, ...] = ()
 
 
 PROFILES: Constant = ("fast", "balanced", "accurate")

@@ -24,11 +24,11 @@ from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEvent, Speec
 from rtstt_lab.recognition.models import check_language
 from rtstt_lab.recognition.pacing import Pace
 from rtstt_lab.recognition.promises import Decoded, DecodeKind, Promises, Result
-from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStatistics
+from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStart, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
 from rtstt_lab.types import SAMPLE_RATE_HZ, Hypothesis, Samples
 
-__all__ = ["RecognizerSettings", "RecognizerStatistics", "Result", "StreamingRecognizer"]
+__all__ = ["RecognizerSettings", "RecognizerStart", "RecognizerStatistics", "Result", "StreamingRecognizer"]
 
 _log: Constant = logging.getLogger(__name__)
 
@@ -66,9 +66,7 @@ class StreamingRecognizer:
         settings: the trade; default: balanced.
         language: ISO 639-1 code; ``None`` detects it once and keeps it.
         prompt: names and jargon that the model should expect.
-        start_s: time of the first sample that will come, for a session taken up again.
-        first_segment: number of its next segment.
-        context: the text that came before it.
+        start: of a session that is taken up again.
         observer: told what became known at each step, so that it can be scored again.
         clock: seconds of the time in which audio comes in; while decodes take too much of it they are made
             fewer and cheaper (`Pace`). ``None`` when nobody waits: the audio alone decides what is said.
@@ -84,9 +82,7 @@ class StreamingRecognizer:
         settings: RecognizerSettings | None = None,
         language: str | None = None,
         prompt: str | None = None,
-        start_s: float = 0.0,
-        first_segment: int = 0,
-        context: str = "",
+        start: RecognizerStart | None = None,
         observer: Callable[[Decoded], None] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -98,16 +94,19 @@ class StreamingRecognizer:
         self._due_at: float | None = None
         self._prompt = (prompt or "").strip()
         self._lock = threading.Lock()
-        self._buffer = AudioBuffer(start_s)
+        start = start or RecognizerStart()
+        start_s = max(start.start_s, start.audio_from_s)
+        self._buffer = AudioBuffer(start.audio_from_s)
         self._detector = SpeechDetector(self._settings.endpointing, start_s=start_s)
+        self._known = round((start_s - start.audio_from_s) * SAMPLE_RATE_HZ)
         self._utterances: deque[_Utterance] = deque()
         self._language = "en" if decoder.model.english_only else language
         self._language_evidence: dict[str, float] = {}
-        self._promises = Promises(self._settings, first_segment=first_segment, context=context)
+        self._promises = Promises(self._settings, start)
         self._observer = observer
         self._ready = False
         self._promised_s = start_s
-        self._carry_from_s = start_s
+        self._carry_from_s = start.audio_from_s
         self._anchor_s = start_s
         self._decoded_s = start_s
         self._statistics = RecognizerStatistics()
@@ -168,7 +167,8 @@ class StreamingRecognizer:
         """
         with self._lock:
             self._buffer.append(samples)
-            self._note(self._detector.accept(samples))
+            known, self._known = min(self._known, len(samples)), max(0, self._known - len(samples))
+            self._note(self._detector.accept(samples[known:]))
             if not self._utterances:
                 self._buffer.drop_before(self._detector.quiet_until_s - self._settings.carry_s)
             self._note_due()
