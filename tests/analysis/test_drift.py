@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rtstt_lab.analysis.drift import latency_slope
+from rtstt_lab.analysis.drift import latency_slope, trend
 
 
 def test_slopes_are_within_recordings() -> None:
@@ -23,3 +23,13 @@ def test_slopes_are_within_recordings() -> None:
     slope = latency_slope(latencies, np.random.default_rng(0))
     assert (slope.value, slope.low, slope.high) == pytest.approx((0.1, 0.1, 0.1))
     assert math.isnan(latency_slope(latencies[:0], np.random.default_rng(0)).value)
+
+
+def test_a_trend_is_told_with_its_interval() -> None:
+    """Ten megabytes an hour in spite of noise; from two points nothing is concluded."""
+    rng = np.random.default_rng(0)
+    hours = np.linspace(0.0, 1.0, 40)
+    grown = trend(np.stack([hours, 300 + 10 * hours + rng.normal(0, 0.5, 40)], axis=1), rng)
+    assert grown.low < 10 < grown.high
+    assert grown.high - grown.low < 2
+    assert math.isnan(trend([(0, 1), (1, 2)], rng).value)

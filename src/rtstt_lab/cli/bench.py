@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rtstt_lab.cli.localized import LazyGroup, command, option
 from rtstt_lab.errors import StorageError, UsageError
-from rtstt_lab.lab.bench import benchmark, campaign, report, selection
+from rtstt_lab.lab.bench import benchmark, campaign, endurance, report, selection
 from rtstt_lab.lab.bench import faults as breaking
 from rtstt_lab.lab.bench import policies as scoring
 from rtstt_lab.lab.bench import silence as quiet
@@ -143,6 +143,7 @@ def silence(model: str, minutes: float, json_file: Path | None) -> None:
 @option("--seed", type=click.IntRange(0), default=0, show_default=True, help_key="bench.seed")
 @option("--parallel", type=click.IntRange(1, 16), help_key="bench.parallel")
 @option("--json", "json_file", type=_FILE, help_key="bench.json")
+@option("--table", type=_FILE, help_key="bench.table")
 def faults(  # noqa: PLR0917 - click gives every option by its name
     manifest: Path | None,
     ids: str | None,
@@ -152,6 +153,7 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
     seed: int,
     parallel: int | None,
     json_file: Path | None,
+    table: Path | None,
 ) -> None:
     """Breaks links, messages and servers on purpose, and writes the report."""
     local = ModelStore().resolve(model)
@@ -170,6 +172,8 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
     with _progress(breaking.total_s(trials)) as progress:
         measured = breaking.measure(plan, trials, progress)
     _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    if table is not None:
+        endurance.write_faults(table, measured)
 
 
 @command("soak", help_key="bench.soak")
@@ -182,6 +186,7 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
 @option("--parallel", type=click.IntRange(1, 8), default=2, show_default=True, help_key="bench.at_once")
 @option("--seed", type=click.IntRange(0), default=0, show_default=True, help_key="bench.seed")
 @option("--json", "json_file", type=_FILE, help_key="bench.json")
+@option("--table", type=_FILE, help_key="bench.table")
 def soak(  # noqa: PLR0917 - click gives every option by its name
     manifest: Path | None,
     ids: str | None,
@@ -190,6 +195,7 @@ def soak(  # noqa: PLR0917 - click gives every option by its name
     parallel: int,
     seed: int,
     json_file: Path | None,
+    table: Path | None,
 ) -> None:
     """Plays hours of sessions to one server, and writes what is left of them."""
     local = ModelStore().resolve(model)
@@ -200,6 +206,8 @@ def soak(  # noqa: PLR0917 - click gives every option by its name
     with _progress(plan.work_s) as progress:
         measured = lasting.measure(plan, progress)
     _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    if table is not None:
+        endurance.write_soak(table, measured)
 
 
 def _listed(text: str | None) -> list[str]:

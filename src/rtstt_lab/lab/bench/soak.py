@@ -35,7 +35,8 @@ from rtstt_lab.replay.realtime import replay_in_real_time
 Progress = Callable[[str, float], None]
 """Told (id of the recording, seconds of it) when a session is over."""
 
-ROUNDS: Final = 20
+ROUNDS_PER_HOUR: Final = 20
+FEWEST_ROUNDS: Final = 3
 REST_S: Final = 12.0
 """Longer than a server keeps free memory for itself."""
 WARM_UP: Final = 0.25
@@ -55,8 +56,7 @@ class Plan:
         model: of the server.
         hours: of session time.
         parallel: sessions at once.
-        rounds: after each of them the server rests.
-        rest_s: so long.
+        rest_s: the server rests so long after each round.
         seed: of the faults.
     """
 
@@ -64,9 +64,13 @@ class Plan:
     model: LocalModel
     hours: float = 1.0
     parallel: int = 2
-    rounds: int = ROUNDS
     rest_s: float = REST_S
     seed: int = 0
+
+    @property
+    def rounds(self) -> int:
+        """How often the server rests."""
+        return max(FEWEST_ROUNDS, round(ROUNDS_PER_HOUR * self.hours))
 
     @property
     def work_s(self) -> float:
