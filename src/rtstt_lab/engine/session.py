@@ -113,6 +113,7 @@ class SessionEngine:
         receipt = self._session.receive_block(body, now, token=token, after=after, new=new)
         if self._session.link is None:
             self._linkless_at = now + self._settings.linkless_s
+            self._telling.release()
         self._advance(now)
         return receipt
 

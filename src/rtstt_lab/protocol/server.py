@@ -7,7 +7,6 @@ names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -22,20 +21,18 @@ from rtstt_lab.errors import (
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.blocks import Record, split_block
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
+from rtstt_lab.protocol.lifecycle import Link, Phase, PhaseEvent, next_phase
 from rtstt_lab.protocol.server_links import ServerSettings
-from rtstt_lab.protocol.server_voice import ServerVoice
+from rtstt_lab.protocol.server_order import ENDING, ServerOrder
 from rtstt_lab.protocol.timing import earliest
 
 __all__ = ["ServerSession", "ServerSettings"]
 
-_ENDING: Final = TERMINAL | {Phase.FINALIZING}
 _CREDIT_STEP_MS: Final = 1_000
 _MAX_RECEIPT_EVENTS: Final = 256
-_MAX_LOST_EVENTS: Final = 1_000
 
 
-class ServerSession(ServerVoice):
+class ServerSession(ServerOrder):
     """One session, as the server keeps it: what comes in, and what follows from it.
 
     See `ServerVoice` for its arguments.
@@ -153,12 +150,6 @@ class ServerSession(ServerVoice):
 
     # --- the engine's steps ---------------------------------------------------------------------------------
 
-    def take_up(self) -> None:
-        """Goes on where the journal ends: what was said to the end needs no audio any more."""
-        if self.phase in _ENDING and self._until_seq is not None and self.committed_seq >= self._until_seq:
-            self._skip_disposed()
-        self._catch_up()
-
     def set_phase(self, event: PhaseEvent) -> None:
         """The server's own steps: a limit stops the session (``STOP``), it is saved, or it failed.
 
@@ -167,7 +158,7 @@ class ServerSession(ServerVoice):
         """
         phase = next_phase(self.phase, event)
         if phase is not self.phase:
-            self.phase = phase
+            self.phase, self._until_seq = phase, None
             if phase is not Phase.COMPLETED:
                 self.status()
 
@@ -295,7 +286,7 @@ class ServerSession(ServerVoice):
 
     def _take_audio(self, header: wire.AudioHeader, payload: bytes) -> RtsttError | None:
         self._audio_at = self._links.now
-        ended = self.phase in _ENDING and header.seq >= (self._until_seq or 0)
+        ended = self.phase in ENDING and header.seq >= (self._until_seq or 0)
         problem = self._intake.take(header, payload, self._links.now, ended=ended)
         self._settle()
         return problem
@@ -318,101 +309,3 @@ class ServerSession(ServerVoice):
         self._events.append(ev.Acknowledged(self.acknowledged_event, latency))
         if self._completed_event is not None and event >= self._completed_event:
             self._links.end_client(1000, "completed")
-
-    # --- in order -------------------------------------------------------------------------------------------
-
-    @property
-    def _open(self) -> bool:
-        """Whether audio is taken: one that ends, too, wants again what it had when its server was killed."""
-        return self.phase not in _ENDING or self._until_seq is not None
-
-    def _settle(self) -> None:
-        """Gives out what has come, chunks and buttons in their order."""
-        self._apply_controls(self.next_seq)
-        holes: list[ev.HoleDeclared] = []
-        while self._open and (outcome := self._intake.deliver()) is not None:
-            self._events.append(outcome)
-            if isinstance(outcome, ev.HoleDeclared):
-                holes.append(outcome)
-            self._apply_controls(self.next_seq)
-        self._tell_holes(holes)
-
-    def _declare_gap(self) -> None:
-        """Gives the missing chunks up, buttons between them in their order."""
-        self._lose(self._intake.give_up_gap(self._links.now))
-
-    def _lose(self, lost: Iterator[ev.HoleDeclared]) -> None:
-        holes: list[ev.HoleDeclared] = []
-        for hole in lost:
-            self._events.append(hole)
-            holes.append(hole)
-            self._apply_controls(self.next_seq)
-            if not self._open:
-                break
-        self._tell_holes(holes)
-
-    def _skip_disposed(self) -> None:
-        """Goes on behind what was said and is known, where nobody sends it again for the decoder."""
-        if self._restored and self.next_seq <= self.committed_seq:
-            again_ms = self.audio_ms - self._restored.intake.audio_ms
-            left_ms = max(0, self._restored.disposed_ms - again_ms)
-            self._events += self._intake.skip_disposed(self.committed_seq, left_ms)
-            self._apply_controls(self.next_seq)
-
-    def _skip_events(self, last_event: int) -> None:
-        """Numbers on from the client's newest event, where a power cut has cost the journal its end."""
-        for _ in range(self._log.last, min(last_event, self._log.last + _MAX_LOST_EVENTS)):
-            self._log.add(wire.Status(shown(Link.OPEN, self.phase).value, self.phase.value))
-
-    def _catch_up(self) -> None:
-        """Tells the button again that was the last, once all audio before it is here as it was then."""
-        if self._until_seq is not None and self.next_seq >= self._until_seq:
-            self._until_seq = None
-            if self.phase in (Phase.PAUSED, Phase.FINALIZING):
-                action: wire.ControlAction = "pause" if self.phase is Phase.PAUSED else "stop"
-                self._events.append(ev.ControlApplied(action, self._controls.applied, self.next_seq))
-
-    def _tell_holes(self, holes: list[ev.HoleDeclared]) -> None:
-        """Says what is lost, run by run; what the client gave up itself, it knows."""
-        runs: list[tuple[int, int, str]] = []
-        for hole in holes:
-            if hole.reason in ("given_up", "disposed"):
-                continue
-            if runs and runs[-1][1:] == (hole.seq - 1, hole.reason):
-                runs[-1] = (runs[-1][0], hole.seq, hole.reason)
-            else:
-                runs.append((hole.seq, hole.seq, hole.reason))
-        self._ack_due |= bool(holes)
-        for first, last, reason in runs:
-            error = SequenceError("chunk_lost", first=first, last=last, reason=reason)
-            self.error(error, seq=first, numbered=True)
-
-    def _apply_controls(self, next_seq: int | None) -> None:
-        """Applies the buttons whose audio has come; for ``None`` all, come what may."""
-        self._catch_up()
-        while (control := self._controls.pop(next_seq)) is not None:
-            self._ack_due = True
-            if control.action == "flush":
-                if self.phase in (Phase.RECORDING, Phase.PAUSED):
-                    self._events.append(ev.ControlApplied("flush", control.n, control.at_seq))
-                else:
-                    self._refuse_control(control)
-                continue
-            try:
-                phase = next_phase(self.phase, PhaseEvent(control.action))
-            except LifecycleError:
-                self._refuse_control(control)
-                continue
-            if phase is not self.phase:
-                self.phase = phase
-                self._events.append(ev.ControlApplied(control.action, control.n, control.at_seq))
-                if control.action != "stop":
-                    self.status()
-
-    def _refuse_control(self, control: wire.ClientControl) -> None:
-        self.error(LifecycleError("lifecycle", state=self.phase.value, event=control.action))
-
-    def _control_deadline(self) -> float | None:
-        if not self._controls.waiting or self.link is None or self._intake.credit_ms <= 0:
-            return None
-        return self._audio_at + self._settings.control_wait_s
