@@ -20,7 +20,8 @@ each::
 
 Calls are the commands (``connect``, ``reconnect``, ``use_blocks``, ``close``, ``start``, ``pause``,
 ``resume``, ``stop``, ``flush``, ``send_audio``), ``link_opened``, ``link_lost`` (``reason``, ``code``),
-``receive_text`` (``frame``: a string) and ``handle_timer``. Frames and events compare as objects, whatever
+``receive_text`` (``frame``: a string), ``block_answered`` (``block``, ``receipt``: an object),
+``block_failed`` (``block``, ``reason``) and ``handle_timer``. Frames and events compare as objects, whatever
 the order of their keys; numbers compare exactly. A message leaves out fields at their default, on the
 wire and in events. Of an `ErrorReceived` for a frame that cannot be read only the code can be compared: the
 reason is the JSON reader's own.
@@ -75,7 +76,7 @@ class Walker:
         if rng.random() < 0.8:
             world.call("stop")
         if rng.random() < 0.9:
-            world.settle()
+            world.settle(in_blocks=rng.random() < 0.3)
         else:
             world.call("close")
         return world
@@ -93,6 +94,7 @@ class Walker:
             (1, world.go_silent),
             (1, self._delay),
             (1, self._unreachable),
+            (1, self._unposted),
             (2, world.damage),
             (2, world.drop),
             (2, world.repeat),
@@ -126,6 +128,9 @@ class Walker:
         world.reachable, world.answering = rng.choice([(False, False), (True, False), (True, True)])
         world.advance(rng.choice([2.0, 10.0]))
         world.reachable, world.answering = rng.random() < 0.8, rng.random() < 0.9
+
+    def _unposted(self) -> None:
+        self.world.posting = self._rng.choice(["answered", "answered", "refused", "unanswered"])
 
 
 def trace(seed: int) -> dict[str, Any]:

@@ -6,12 +6,11 @@ drops and repeats frames.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -22,7 +21,10 @@ from rtstt_lab.protocol.client import ClientSession, ClientSettings
 from rtstt_lab.protocol.lifecycle import TERMINAL, Phase
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.protocol.server_parts import token_hash
+from rtstt_lab.protocol.server_state import ProtocolState
 from rtstt_lab.types import Final, Partial, Word
+
+Posting: TypeAlias = Literal["answered", "refused", "unanswered"]
 
 
 @dataclass
@@ -48,6 +50,8 @@ class World:
         delay_s: of the link, each way.
         reachable: whether sockets open.
         answering: whether an opened socket leads to the server.
+        posting: what becomes of a block: it is "answered", "refused" on the way, or "unanswered", its receipt
+            lost.
         steps: what the client was told, and what came of it.
         delivered: numbers that the server gave out, with "audio" or the reason of the hole, in order.
         controls: buttons applied: action, number, at_seq, and how many chunks had been given out.
@@ -60,16 +64,12 @@ class World:
         self.delay_s = 0.05
         self.reachable = True
         self.answering = True
+        self.posting: Posting = "answered"
         self.settings = settings or ClientSettings()
         self.client = ClientSession("5e551017-0000-4000-8000-000000000000", "token-0", settings=self.settings)
-        tokens = iter(range(1, 10**9))
-        self.server = ServerSession(
-            self.client.session_id,
-            token_hash=token_hash("token-0"),
-            new_token=lambda: f"token-{next(tokens)}",
-            limits=limits,
-            model="base",
-        )
+        self._tokens = iter(range(1, 10**9))
+        self._limits = limits
+        self.server = self._make_server(None)
         self.steps: list[dict[str, Any]] = []
         self.delivered: list[tuple[int, str]] = []
         self.controls: list[tuple[str, int, int, int]] = []
@@ -85,6 +85,8 @@ class World:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._segment = 0
         self._heard_ms = 0
+        self._phase_at = 0
+        self.restarts = 0
 
     # --- the client -----------------------------------------------------------------------------------------
 
@@ -104,10 +106,13 @@ class World:
             if self._link is not None and not self._silent:
                 self._up.put(frame, self.now + self.delay_s)
         for event in events:
-            if isinstance(event, ev.OpenLink):
-                self._open()
-            elif isinstance(event, ev.CloseLink):
-                self._disconnect()
+            match event:
+                case ev.OpenLink():
+                    self._open()
+                case ev.CloseLink():
+                    self._disconnect()
+                case ev.SendBlock():
+                    self._post(event)
         return returned
 
     def capture(
@@ -200,7 +205,7 @@ class World:
 
     def finish(self) -> None:
         """Once stopped, the session is saved."""
-        if self.server.phase is Phase.FINALIZING:
+        if self.server.phase is Phase.FINALIZING and self.stopping:
             self.recognise(final=True)
             self.server.status()
             self.server.completed(
@@ -217,6 +222,30 @@ class World:
             )
             self._serve()
 
+    def restart(self) -> None:
+        """The server is killed; another one goes on from what lies below its marks, and from its events."""
+        if self.server.phase in TERMINAL:
+            return
+        self.cut(server_hears=False)
+        old, resume_seq = self.server, self.server.resume_seq
+        intake = old.below(resume_seq, old.committed_seq)
+        state = ProtocolState(
+            token_hashes=old.token_hashes,
+            phase=old.phase,
+            controls=old.controls_applied,
+            at_seq=self._phase_at,
+            frames=tuple(old.events_after(0)),
+            committed_seq=old.committed_seq,
+            intake=intake,
+            header_seq=intake.first_seq if intake.stream >= 0 else None,
+        )
+        self.restarts += 1
+        del self.delivered[resume_seq:]
+        self.stopping = False
+        self.server = self._make_server(state)
+        self.server.take_up()
+        self._serve()
+
     # --- time -----------------------------------------------------------------------------------------------
 
     def advance(self, duration_s: float) -> None:
@@ -227,14 +256,15 @@ class World:
             due[1]()
         self.now = end
 
-    def settle(self, limit_s: float = 400.0) -> None:
-        """A good link from now on, until nothing is left to do."""
-        self.reachable = self.answering = True
+    def settle(self, limit_s: float = 400.0, *, in_blocks: bool = False) -> None:
+        """A good link from now on, or none and blocks get through, until nothing is left to do."""
+        self.reachable = self.answering = not in_blocks
+        self.posting = "answered"
         self.delay_s = 0.05
         end = self.now + limit_s
         while self.now < end and not self.quiet():
-            if self.client.link.value == "closed" and self.client.phase not in TERMINAL:
-                self.call("reconnect")
+            if self.client.given_up and self.client.phase not in TERMINAL:
+                self.call("use_blocks" if in_blocks else "reconnect")
             self.advance(1.0)
             self.recognise(final=True)
             self.finish()
@@ -242,10 +272,12 @@ class World:
     def quiet(self) -> bool:
         """Whether the session is over on both sides, or all captured audio is where it belongs."""
         if self.client.summary is not None:
-            return self.client.link.value == "closed"
+            return self.client.given_up
         ledger = self.client.ledger
         idle = not self._up.frames and not self._down.frames and not self.client.pending_controls
-        return idle and ledger.held == 0 and self.client.link.value == "open" and not self.stopping
+        there = self.client.link.value == "open" or (self.client.mode.value == "block" and not self._later)
+        told = len(self.client.finals) == len(self.finals_sent)
+        return idle and ledger.held == 0 and there and told and not self.stopping
 
     def _next(self) -> tuple[float, Callable[[], None]] | None:
         due: list[tuple[float, Callable[[], None]]] = list(self._later)
@@ -261,13 +293,22 @@ class World:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
+    def _make_server(self, restored: ProtocolState | None) -> ServerSession:
+        return ServerSession(
+            self.client.session_id,
+            token_hash=token_hash("token-0"),
+            new_token=lambda: f"token-{next(self._tokens)}",
+            limits=self._limits,
+            model="base",
+            restored=restored,
+        )
+
     def _open(self) -> None:
         self._disconnect()
         reachable, answering = self.reachable, self.answering
         attempt = self._links = self._links + 1
 
         def opened() -> None:
-            self._later.remove(entry)
             if self._links != attempt:
                 return
             if not reachable:
@@ -279,8 +320,33 @@ class World:
                 self._serve()
             self.call("link_opened")
 
-        entry = (self.now + min(self.delay_s, 2.0), opened)
+        self._soon(opened)
+
+    def _soon(self, act: Callable[[], Any]) -> None:
+        """When the link's delay has passed."""
+
+        def due() -> None:
+            self._later.remove(entry)
+            act()
+
+        entry = (self.now + min(self.delay_s, 2.0), due)
         self._later.append(entry)
+
+    def _post(self, send: ev.SendBlock) -> None:
+        """A block on its way; refused, taken, or taken without the client being told."""
+        posting = self.posting
+
+        def arrive() -> None:
+            if posting == "refused":
+                self.call("block_failed", block=send.block, reason="refused")
+                return
+            token, after, new = send.token, send.after, send.new
+            receipt = self.server.receive_block(send.body, self.now, token=token, after=after, new=new)
+            self._serve()
+            if posting == "answered":
+                self._soon(lambda: self.call("block_answered", block=send.block, receipt=receipt))
+
+        self._soon(arrive)
 
     def _disconnect(self) -> None:
         """The client closes: what is on its way up still arrives, then the server hears of it."""
@@ -320,19 +386,27 @@ class World:
                 self._down.put(frame, self.now + self.delay_s)
         for event in events:
             match event:
-                case ev.ChunkAccepted(header=header, payload=payload):
-                    self.delivered.append((header.seq, "audio"))
-                    if payload != self.captured_payloads[header.seq]:
-                        raise AssertionError(f"chunk {header.seq} arrived changed")
+                case ev.ChunkAccepted():
+                    self._deliver(event)
                 case ev.HoleDeclared(seq=seq, reason=reason):
-                    self.delivered.append((seq, reason))
+                    self.delivered.append((seq, "audio" if reason == "disposed" else reason))
                 case ev.ControlApplied(action=action, n=n, at_seq=at_seq):
-                    self.controls.append((action, n, at_seq, len(self.delivered)))
+                    self._phase_at = len(self.delivered)
                     self.stopping |= action == "stop"
+                    if n not in {told for _, told, _, _ in self.controls}:  # a restarted server says it again
+                        self.controls.append((action, n, at_seq, len(self.delivered)))
                 case ev.CloseLink(link=link, code=code) if link == self._link:
                     self.cut(up=0, down=len(self._down.frames), code=code)
                 case _:
                     pass
+
+    def _deliver(self, chunk: ev.ChunkAccepted) -> None:
+        seq = chunk.header.seq
+        self.delivered.append((seq, "audio"))
+        if chunk.payload != self.captured_payloads[seq]:
+            raise AssertionError(f"chunk {seq} arrived changed")
+        if chunk.first_payload and chunk.first_payload not in self.captured_payloads[:seq]:
+            raise AssertionError(f"the header before chunk {seq} arrived changed")
 
     def _record(self, call: dict[str, Any], events: list[ev.ClientEvent], data: list[str | bytes]) -> None:
         client = self.client
@@ -358,7 +432,8 @@ class World:
 
 
 def _plain(value: Any) -> Any:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+    """As JSON has it: bytes as base64, messages as objects."""
+    return msgspec.to_builtins(value)
 
 
 def _plain_frame(frame: str | bytes) -> dict[str, Any]:

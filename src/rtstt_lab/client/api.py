@@ -15,7 +15,7 @@ import msgspec
 from rtstt_lab.client.refusals import refusal
 from rtstt_lab.client.tls import tls_context, unreachable
 from rtstt_lab.errors import ServiceError, UsageError
-from rtstt_lab.protocol.messages import CreatedSession, CreateSession, RenewToken
+from rtstt_lab.protocol.messages import BlockReceipt, CreatedSession, CreateSession, RenewToken
 from rtstt_lab.texts import preferred_language
 
 _SESSIONS: Final = "/api/streaming/sessions"
@@ -139,6 +139,36 @@ class SessionApi:
         """
         answer = await self._post(f"{_SESSIONS}/{session_id}/token", RenewToken(origin))
         return str(answer.json()["session_token"])
+
+    async def send_block(
+        self, session_id: str, body: bytes, *, token: str, after: int, new: bool
+    ) -> BlockReceipt:
+        """Brings chunks and buttons over HTTP, and asks what is new (R3).
+
+        Args:
+            session_id: of the session.
+            body: records, see `encode_block`.
+            token: of the session.
+            after: the highest numbered event applied.
+            new: the client was not answered before in this session.
+
+        Raises:
+            ServiceError: no connection, or an answer that is none.
+            LimitError: over a limit, or the server takes nothing at the moment.
+            AuthenticationError: the token is not valid.
+            SessionNotFoundError: there is no such session.
+        """
+        answer = await self._call(
+            "POST",
+            f"{_SESSIONS}/{session_id}/blocks",
+            params={"after": after, **({"new": "true"} if new else {})},
+            content=body,
+            headers={"Content-Type": "application/octet-stream", "Authorization": f"Bearer {token}"},
+        )
+        try:
+            return msgspec.json.decode(answer.content, type=BlockReceipt)
+        except msgspec.DecodeError as error:
+            raise ServiceError("server_foreign", url=self.url, reason=str(error)[:200]) from error
 
     async def delete(self, session_id: str) -> None:
         """Aborts a live session without a file, or forgets a finished one."""

@@ -6,17 +6,20 @@ from typing import Any
 
 from rtstt_lab.client.sources import AudioChunk
 from rtstt_lab.protocol import messages
+from rtstt_lab.protocol.blocks import split_block
 from rtstt_lab.protocol.events import (
     AckReceived,
     AlertCleared,
     AlertRaised,
+    BlockReceived,
     ChunksLost,
     ClientEvent,
     ErrorReceived,
     FinalReceived,
     MetricsReceived,
-    Opened,
     PartialReceived,
+    Resumed,
+    SendBlock,
     StateChanged,
 )
 
@@ -61,9 +64,7 @@ class SessionRecorder:
     def sent(self, frame: str | bytes, now: float) -> None:
         """A frame was handed to the socket; only audio is of interest."""
         if isinstance(frame, bytes):
-            header, _ = messages.split_audio(frame)
-            if not header.lost:
-                self._note("sent", now, seq=header.seq)
+            self._sent(messages.split_audio(frame)[0], now)
 
     def control(self, action: str, now: float) -> None:
         """A button was pressed."""
@@ -74,13 +75,6 @@ class SessionRecorder:
         match event:
             case PartialReceived(view) | FinalReceived(view):
                 self._view(view, now)
-            case AckReceived(ack):
-                self._progress(ack.next_seq, ack.committed_seq, now)
-            case Opened(next_seq=next_seq):
-                self._progress(next_seq, 0, now)
-            case ChunksLost(first, last, reason):
-                self._lost |= set(range(first, last + 1))
-                self._note("lost", now, first=first, last=last, reason=reason)
             case StateChanged(shown, link, phase, mode):
                 self._note("state", now, shown=shown, link=link, phase=phase, mode=mode)
             case AlertRaised(name, value):
@@ -91,6 +85,23 @@ class SessionRecorder:
                 self._note("error", now, name=error.code)
             case MetricsReceived(metrics):
                 self._note("resources", now, **_resources(metrics))
+            case _:
+                self._transfer(now, event)
+
+    def _transfer(self, now: float, event: ClientEvent) -> None:
+        """What becomes of chunks."""
+        match event:
+            case AckReceived(ack) | BlockReceived(receipt=messages.BlockReceipt(ack=ack)):
+                self._progress(ack.next_seq, ack.committed_seq, now)
+            case Resumed(next_seq=next_seq):
+                self._progress(next_seq, 0, now)
+            case SendBlock(body=body):
+                for record in split_block(body):
+                    if not isinstance(record, messages.ClientControl):
+                        self._sent(record[0], now)
+            case ChunksLost(first, last, reason):
+                self._lost |= set(range(first, last + 1))
+                self._note("lost", now, first=first, last=last, reason=reason)
 
     def events(self) -> list[dict[str, Any]]:
         """Everything so far, times counted from the beginning of the first chunk's audio."""
@@ -102,6 +113,10 @@ class SessionRecorder:
                 moved["captured_s"] = event["captured_s"] - origin_s
             shifted.append(moved)
         return shifted
+
+    def _sent(self, header: messages.AudioHeader, now: float) -> None:
+        if not header.lost and not header.header:
+            self._note("sent", now, seq=header.seq)
 
     def _view(self, view: messages.TranscriptionPartial | messages.TranscriptionFinal, now: float) -> None:
         fields: dict[str, Any] = {

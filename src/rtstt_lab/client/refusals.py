@@ -30,6 +30,7 @@ _BY_STATUS: Final[Mapping[int, type[RtsttError]]] = {
     404: SessionNotFoundError,
     413: ProtocolError,
     422: UsageError,
+    507: StorageError,
 }
 _BY_FAMILY: Final[tuple[tuple[str, Callable[..., RtsttError]], ...]] = (
     ("language_", LanguageError),
@@ -65,6 +66,19 @@ def refusal(body: bytes, status: int) -> RtsttError:
     if status in {429, 503}:
         return LimitError("server_said", retry_after_s=problem.retry_after_s, **said)
     return _family(problem.code, _BY_STATUS.get(status, ServiceError))("server_said", **said)
+
+
+def code_of(error: RtsttError) -> str | None:
+    """The key of a refusal by the server itself, where it decides what follows; else ``None``."""
+    if error.key != "server_said":  # somebody on the way has answered
+        return None
+    match error:
+        case AuthenticationError():
+            return "authentication"
+        case SessionNotFoundError():
+            return "session_unknown"
+        case _:
+            return None
 
 
 def error_of(code: str, message: str, parameters: Mapping[str, Any]) -> RtsttError:

@@ -12,17 +12,18 @@ from typing import Final, Literal, TypeAlias
 
 from rtstt_lab.client.api import SessionApi, websocket_url
 from rtstt_lab.client.link import SocketLink
+from rtstt_lab.client.posting import BlockPost, wait_of
 from rtstt_lab.client.recorder import SessionRecorder
-from rtstt_lab.client.refusals import error_of
+from rtstt_lab.client.refusals import code_of, error_of
 from rtstt_lab.client.result import SessionResult, final_of
 from rtstt_lab.client.sources import AudioChunk
 from rtstt_lab.client.tls import tls_context
 from rtstt_lab.errors import AudioError, ConnectionFailedError, RtsttError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
-from rtstt_lab.protocol.events import ClientEvent, CloseLink, ErrorReceived, OpenLink
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase
-from rtstt_lab.protocol.messages import CreatedSession, ServerError
+from rtstt_lab.protocol.events import ClientEvent, CloseLink, ErrorReceived, OpenLink, SendBlock
+from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Mode, Phase
+from rtstt_lab.protocol.messages import BlockReceipt, CreatedSession, ServerError
 
 Observer: TypeAlias = Callable[[float, ClientEvent], None]
 """Told (seconds of the client's clock, event), on the event loop; must not block; its errors end `run`."""
@@ -36,6 +37,10 @@ AHEAD_S: Final = 20.0
 def unchanged(frame: str | bytes, _now: float) -> Iterable[str | bytes]:
     """A `Passing` that lets everything through."""
     return (frame,)
+
+
+PATIENCE_S: Final = 600.0
+"""A program waits no longer for a server that does not answer; a page does."""
 
 
 class StreamingClient:
@@ -52,7 +57,8 @@ class StreamingClient:
         model: the server's default if not given.
         language: ISO 639-1 code; ``None`` is detection.
         prompt: words that are likely to occur.
-        settings: of the session's timing and bounds.
+        settings: of the session's timing and bounds; by default a server that does not answer for ten
+            minutes, over HTTP neither, is given up.
         observers: told every event of the session.
         passing: stands between the session and its socket; experiments let things go wrong there.
         clock: monotonic seconds; a source that names ``began_s`` must use the same.
@@ -77,7 +83,7 @@ class StreamingClient:
         self._cafile = cafile
         self._tls: ssl.SSLContext | None = None
         self._wishes = {"model": model, "language": language, "prompt": prompt}
-        self._settings = settings or ClientSettings()
+        self._settings = settings or ClientSettings(block_patience_s=PATIENCE_S)
         self._observers = tuple(observers)
         self._passing = passing
         self._clock = clock
@@ -87,6 +93,7 @@ class StreamingClient:
         self._fault: BaseException | None = None
         self._socket_url = ""
         self._link: SocketLink | None = None
+        self._blocks: BlockPost | None = None
         self._links: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
@@ -129,7 +136,7 @@ class StreamingClient:
         try:
             self.session.connect(self._clock())
             self._drain()
-            await self._until(lambda: self._ended or self._stopping or self.session.link is Link.OPEN)
+            await self._until(lambda: self._ended or self._stopping or self._answered)
             if not self._ended:
                 await self._record(source, ahead_s)
             await self._until(lambda: self._ended)
@@ -155,8 +162,13 @@ class StreamingClient:
         self._changed.set()
 
     def reconnect(self) -> None:
-        """A new attempt by hand."""
+        """A new attempt by hand; ends block mode."""
         self.session.reconnect(self._clock())
+        self._drain()
+
+    def use_blocks(self) -> None:
+        """Leaves the WebSocket: audio goes in blocks over HTTP, until `reconnect`."""
+        self.session.use_blocks(self._clock())
         self._drain()
 
     # --- recording -----------------------------------------------------------------------------------------
@@ -215,9 +227,14 @@ class StreamingClient:
         self._epoch_s = self._clock()
 
     @property
+    def _answered(self) -> bool:
+        """The server has said something, or nobody waits for that any more."""
+        return self.session.link is Link.OPEN or self.session.mode is Mode.BLOCK
+
+    @property
     def _ended(self) -> bool:
-        over = self.session.link is Link.CLOSED or self.session.phase in TERMINAL
-        return over or self._fault is not None
+        over = self.session.phase in TERMINAL and self.session.mode is Mode.STREAM
+        return over or self.session.given_up or self._fault is not None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -246,6 +263,8 @@ class StreamingClient:
         match event:
             case OpenLink():
                 self._open()
+            case SendBlock():
+                self._post(event)
             case CloseLink(code=code, reason=reason) if self._link is not None:
                 self._link.close(code, reason)
                 self._link = None
@@ -256,6 +275,21 @@ class StreamingClient:
                 observer(now, event)
             except Exception as error:  # noqa: BLE001 - raised by `run`; here it would pass for the link's
                 self._fault = self._fault or error
+
+    def _post(self, block: SendBlock) -> None:
+        if self._blocks is None:
+            api = SessionApi(self._url, tls=self._tls, timeout_s=self._settings.block_timeout_s)
+            self._blocks = BlockPost(api, self.session.session_id, self._posted)
+        self._blocks.post(block).add_done_callback(self._served)
+
+    def _posted(self, block: SendBlock, outcome: BlockReceipt | RtsttError) -> None:
+        now = self._clock()
+        if isinstance(outcome, BlockReceipt):
+            self.session.block_answered(block.block, outcome, now)
+        else:
+            wait_s, code = wait_of(outcome), code_of(outcome)
+            self.session.block_failed(block.block, str(outcome), now, retry_after_s=wait_s, code=code)
+        self._drain()
 
     def _open(self) -> None:
         link = SocketLink(
@@ -307,9 +341,10 @@ class StreamingClient:
         self._drain()
 
     async def _close(self) -> None:
-        if self.session.link is not Link.CLOSED:
-            self.session.close(self._clock())
-            self._drain()
+        self.session.close(self._clock())
+        self._drain()
+        if self._blocks is not None:
+            await self._blocks.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._link is not None:

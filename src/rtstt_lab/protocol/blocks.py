@@ -14,7 +14,10 @@ from rtstt_lab.protocol.messages import (
     AudioHeader,
     BlockReceipt,
     ClientControl,
+    Received,
+    ServerAck,
     Sync,
+    decode_numbered,
 )
 
 Record: TypeAlias = tuple[AudioHeader, bytes] | ClientControl
@@ -26,15 +29,15 @@ _decoder: Final[msgspec.json.Decoder[AudioHeader | ClientControl]] = msgspec.jso
 )
 
 
-def encode_block(frames: Iterable[bytes], controls: Iterable[ClientControl]) -> bytes:
+def encode_block(controls: Iterable[ClientControl], frames: Iterable[bytes]) -> bytes:
     """The body of a block.
 
     Args:
+        controls: buttons; they come first, so that each is known when the chunk that it precedes arrives.
         frames: chunks, as `encode_audio` writes them.
-        controls: buttons.
     """
     heads = map(msgspec.json.encode, controls)
-    return b"".join([*frames, *(_LENGTH.pack(len(head)) + head for head in heads)])
+    return b"".join([*(_LENGTH.pack(len(head)) + head for head in heads), *frames])
 
 
 def split_block(body: bytes) -> list[Record]:
@@ -89,4 +92,23 @@ def sync_of(receipt: BlockReceipt, token: str) -> Sync:
         next_stream=receipt.next_stream,
         audio_ms=receipt.audio_ms,
         header_seq=receipt.header_seq,
+    )
+
+
+def last_receipt(last_event: str, phase: str, received: Received, after: int) -> BlockReceipt:
+    """What a finished session still answers.
+
+    Args:
+        last_event: the frame that told its end; empty if there is none.
+        phase: that it ended in.
+        received: the server's half of its ledger.
+        after: the highest numbered event that the client has applied.
+    """
+    message = decode_numbered(last_event) if last_event else None
+    number = message.event if message else 0
+    return BlockReceipt(
+        ServerAck(seq=None, next_seq=received.accepted + received.lost, received=received),
+        phase,
+        events=(message,) if message and number > after else (),
+        last_event=number,
     )

@@ -315,13 +315,13 @@ class ClientSession(ClientCommands):
         """Takes the server's phase over, with the buttons that it has not applied yet."""
         self._controls.applied(controls)
         phase = reconcile(self.phase, server, self._controls.steps())
-        if phase is Phase.COMPLETED and self.link is Link.CLOSED:
+        if phase is Phase.COMPLETED is not self.phase and self.link is Link.CLOSED:
             self._begin_attempt()  # what blocks have brought to its end is an attempt of its own (L1)
         self.phase = phase
         if server in _ENDING:
             self._take_no_more(self._controls.stopped_at)
         self._tell_state()
-        if phase is Phase.COMPLETED and self._blocks.active:
+        if phase is Phase.COMPLETED and self._blocks.active and self.link is not Link.CLOSED:
             self._link.close("completed", close=True)
             self._tell_state()
 
@@ -352,7 +352,7 @@ class ClientSession(ClientCommands):
         self._events.append(
             ev.SendBlock(
                 self._blocks.sent(now),
-                encode_block(frames, controls),
+                encode_block(controls, frames),
                 self._last_event,
                 new=not self._synchronised,
                 token=self._token,
