@@ -4,59 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
-from collections.abc import Callable
+import sys
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final
 
-from rtstt_lab.client.local import LocalServer
+from rtstt_lab.client.child import ServerChild
+from rtstt_lab.errors import ServiceError
 
-_GONE_S: Final = 5.0
+_READY_S: Final = 120.0
+_SETTLE_S: Final = 30.0
+_STDERR_LINES: Final = 200
 
 
 class MortalServer:
     """A child process with a journal; what it saves is thrown away. Use as ``async with``.
 
-    A `rtstt_lab.replay.processes.ServerProcess`.
+    A `rtstt_lab.replay.processes.ServerProcess`: unlike `LocalServer` it comes back only when it is told to.
 
     Args:
         model: name or folder.
-        on_message: gets what the server writes on stderr, from a thread.
+
+    Attributes:
+        token: its secret, in each of its lives.
+        messages: what it wrote on stderr, the newest lines.
     """
 
-    def __init__(self, model: str, *, on_message: Callable[[str], None] | None = None) -> None:
+    def __init__(self, model: str) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self.messages: deque[str] = deque(maxlen=_STDERR_LINES)
         self._model = model
-        self._on_message = on_message
         self._folder = TemporaryDirectory(prefix="rtstt-bench-")
-        self._server = self._made(port=0, token=None)
+        self._port = 0
+        self._child: ServerChild | None = None
 
     @property
     def url(self) -> str:
         """Where it listens, in each of its lives."""
-        return self._server.url
-
-    @property
-    def token(self) -> str:
-        """Its secret, in each of its lives."""
-        return self._server.token
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int | None:
         """Of the present process."""
-        return self._server.pid
-
-    @property
-    def journal(self) -> Path:
-        """Folder of its journal."""
-        return Path(self._folder.name) / "journal"
-
-    @property
-    def messages(self) -> list[str]:
-        """What the present process wrote on stderr, its newest lines."""
-        return self._server.messages
+        return self._child.process.pid if self._child else None
 
     def suspend(self) -> None:
         """SIGSTOP."""
@@ -69,7 +64,7 @@ class MortalServer:
     async def kill(self) -> None:
         """SIGKILL, and waits until the process is gone."""
         self._signal(signal.SIGKILL)
-        await asyncio.to_thread(self._server.stop, _GONE_S)
+        await self._end()
 
     async def restart(self) -> None:
         """A new process on the same port, with the same secret and journal.
@@ -77,8 +72,21 @@ class MortalServer:
         Raises:
             ServiceError: it did not become ready.
         """
-        self._server = self._made(port=self._server.port, token=self._server.token)
-        await asyncio.to_thread(self._server.start)
+        folder = Path(self._folder.name)
+        self._child = ServerChild(
+            [
+                *(sys.executable, "-m", "rtstt_lab", "serve", "--until-stdin-closes"),
+                *("--model", self._model, "--port", str(self._port)),
+                *("--output", str(folder / "output"), "--journal", str(folder / "journal")),
+            ],
+            {**os.environ, "RTSTT_TOKEN": self.token, "PYTHONUNBUFFERED": "1"},
+            self.messages.append,
+        )
+        try:
+            self._port = await asyncio.to_thread(self._child.port, _READY_S)
+        except ServiceError:
+            await self._end()
+            raise
 
     async def ensure(self) -> None:
         """Starts it again if it is gone.
@@ -86,37 +94,25 @@ class MortalServer:
         Raises:
             ServiceError: it did not become ready.
         """
-        if not self._server.running:
-            await asyncio.to_thread(self._server.stop, _GONE_S)
+        if self._child is None or not self._child.running:
+            await self._end()
             await self.restart()
 
     async def __aenter__(self) -> MortalServer:
-        try:
-            await self._server.__aenter__()
-        except BaseException:
-            self._folder.cleanup()
-            raise
+        await self.restart()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await asyncio.to_thread(self._server.stop)
-        finally:
-            self._folder.cleanup()
+        await self._end()
+        self._folder.cleanup()
 
-    def _made(self, *, port: int, token: str | None) -> LocalServer:
-        return LocalServer(
-            model=self._model,
-            output=Path(self._folder.name) / "output",
-            port=port,
-            token=token,
-            arguments=("--journal", str(self.journal)),
-            on_progress=self._on_message,
-        )
+    async def _end(self) -> None:
+        if self._child is not None:
+            await asyncio.to_thread(self._child.end, _SETTLE_S)
 
     def _signal(self, number: int) -> None:
-        if self._server.running and self._server.pid is not None:
+        if self._child is not None and self._child.running:
             with suppress(ProcessLookupError):  # it ended between the question and the signal
-                os.kill(self._server.pid, number)
+                os.kill(self._child.process.pid, number)
