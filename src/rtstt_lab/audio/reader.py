@@ -23,6 +23,8 @@ from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
 
 _MAX_PUSH_S: Final = 120.0
 """A payload that decodes into more is a bomb: Opus can say 120 ms in one byte."""
+_PATIENCE_S: Final = 20.0
+"""A payload decodes in milliseconds; whoever takes longer than this, also on a machine under load, hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,19 @@ class ContainerReader:
     Args:
         container: libavformat's name of the format; without it the first audio would come out two chunks
             late.
+        patience_s: a call into libav that takes longer has hung: its thread, which nothing can end, is left
+            to itself, and reads no more if it ever returns.
     """
 
-    def __init__(self, container: str) -> None:
+    def __init__(self, container: str, *, patience_s: float = _PATIENCE_S) -> None:
         self._container = container
+        self._patience_s = patience_s
         self._handover = threading.Condition()
         self._input = bytearray()
         self._starving = False
         self._closing = False
         self._ended = False
+        self._returned = False
         self._failure: Exception | None = None
         self._blocks: list[Block] = []
         self._decoded_s = 0.0
@@ -82,7 +88,12 @@ class ContainerReader:
             self._decoded_s = 0.0
             self._starving = False
             self._handover.notify_all()
-            self._handover.wait_for(lambda: self._ended or (self._starving and not self._input))
+            if not self._handover.wait_for(
+                lambda: self._ended or (self._starving and not self._input), self._patience_s
+            ):
+                self._ended = self._closing = True
+                self._input.clear()
+                self._failure = AudioDecodeError("audio_stuck", limit_s=self._patience_s)
             return self._take()
 
     def close(self) -> list[Block]:
@@ -90,7 +101,8 @@ class ContainerReader:
         with self._handover:
             self._closing = True
             self._handover.notify_all()
-        self._thread.join()
+            hangs = self._ended and self._thread.is_alive() and not self._returned
+        self._thread.join(0.0 if hangs else self._patience_s)
         return self._take()
 
     def read(self, size: int) -> bytes:
@@ -112,10 +124,10 @@ class ContainerReader:
         try:
             self._decode()
         except Exception as error:  # noqa: BLE001 - whatever a damaged container raises ends this reader only
-            self._failure = error
+            self._failure = self._failure or error
         finally:
             with self._handover:
-                self._ended = True
+                self._ended = self._returned = True
                 self._handover.notify_all()
 
     def _decode(self) -> None:

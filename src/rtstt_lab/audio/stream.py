@@ -14,20 +14,19 @@ import numpy as np
 
 from rtstt_lab.audio.containers import header_may_begin, header_point, restart_point
 from rtstt_lab.audio.reader import Block, ContainerReader
+from rtstt_lab.audio.timeline import Timeline
 from rtstt_lab.errors import AudioDecodeError
 from rtstt_lab.types import SAMPLE_RATE_HZ, AudioFormat, Samples
 
 _GAP_S: Final = {"webm": 0.05, "ogg": 0.01, "mp4": 0.01}
 """A smaller step between packets is jitter: WebM's times are those of capture, in whole milliseconds."""
-_ANEW_S: Final = 0.5
-"""A step back as large as this is a recording that begins anew; a smaller one is audio that came twice."""
-_CAPTURE_SLACK_S: Final = 1.0
-_LONGEST_GAP_S: Final = 600.0
-"""More silence at once would cost its memory, and no recorder sleeps for so long and goes on."""
 _PATIENCE_CHUNKS: Final = 3
 _MAX_HEADER_BYTES: Final = 1 << 20
+_SILENT_S: Final = 8.0
+"""Bytes that come for so long and give no audio: no page or fragment of a recorder is as long."""
+_LEAST_LOSS_S: Final = 0.1
 _HOPELESS_BYTES: Final = 1 << 18
-"""So much without any audio coming out is no recording."""
+"""So much without any audio coming out is no recording, whatever its clock says."""
 
 
 class StreamDecoder:
@@ -92,6 +91,11 @@ class StreamDecoder:
         """
         return self._decoder.feed(payload, captured_end_s)
 
+    @property
+    def lost_s(self) -> float:
+        """How much audio came in, was taken and never decoded; it is silence."""
+        return self._decoder.lost_s
+
     def hole(self, duration_s: float) -> Samples:
         """Stands in for a chunk that will never come.
 
@@ -131,6 +135,7 @@ class _Pcm:
     def __init__(self) -> None:
         self.samples = 0
         self.consumed_bytes = 0
+        self.lost_s = 0.0
         self._half = b""
 
     @property
@@ -174,8 +179,11 @@ class _Container:
         self._first_bytes = 0
         self._kept = bytearray()
         self._fruitless = 0
+        self.lost_s = 0.0
+        self._heard_until_s = self._fed_until_s = self._opened_at_s = 0.0
+        self._reopened = False
         self._ready: list[Samples] = []
-        self._timeline = _Timeline(_GAP_S[container])
+        self._timeline = Timeline(_GAP_S[container])
         if first_payload:
             self._timeline.begin(begin_s)
 
@@ -195,16 +203,19 @@ class _Container:
             self._reopen(payload, self._fed_bytes)
         else:
             self._place(self._reader.push(payload))
-            self._watch(payload)
+            self._watch(payload, captured_end_s)
         if self._reader and self._reader.ended:
             reason = self._reader.failure
             self._stop_reader()
             raise AudioDecodeError("audio_payload", reason=str(reason or "ended")[:120])
-        if self._reader is None and (self._header_whole or not self._header):
-            raise AudioDecodeError("audio_payload", reason="no header")
+        if self._reader is None and self._header_whole:
+            raise AudioDecodeError("audio_payload", reason="no audio")
+        if self._reader is None and not self._header:
+            raise AudioDecodeError("audio_headless")
         somewhere = self._header_at_once and restart_point(self._container, payload) is not None
         self.restartable = first or somewhere
         self._fed_bytes += len(payload)
+        self._fed_until_s = captured_end_s or 0.0
         return self._take()
 
     def hole(self, duration_s: float) -> Samples:
@@ -215,6 +226,8 @@ class _Container:
         if self._reader:
             self._place(self._reader.close())
             self._reader = None
+        if self._fruitless >= _PATIENCE_CHUNKS:
+            self._write_off()
         self._emit(silence(self._timeline.owed_s))
         self._timeline.owed_s = 0.0
         self.consumed_bytes = self._fed_bytes
@@ -238,27 +251,49 @@ class _Container:
             self._header_whole = True
             self._open(first_audio, data_offset + len(data) - len(first_audio))
 
-    def _watch(self, payload: bytes) -> None:
-        """Damage can silence a demuxer for good: three chunks without audio, though there was some."""
+    def _watch(self, payload: bytes, captured_end_s: float | None) -> None:
+        """Damage can silence a demuxer for good: three chunks without audio, though there was some.
+
+        It is opened again from what it was silent over, once; silent again, it is given up, and what was fed
+        since is lost.
+        """
         if self._fruitless == 0:
             self._kept.clear()
+            self._reopened = False
+            self._heard_until_s = self._opened_at_s = captured_end_s or 0.0
             return
         self._kept += payload
-        if len(self._kept) > _HOPELESS_BYTES:
-            self._stop_reader()
+        if self._fruitless < _PATIENCE_CHUNKS:
             return
         start = restart_point(self._container, self._kept)
-        if self._fruitless < _PATIENCE_CHUNKS or start is None:
-            return
         # A page or fragment may be longer than three chunks; a healthy demuxer has given its audio when the
         # next begins.
-        if restart_point(self._container, self._kept, start + 1) is not None:
-            self._reopen(bytes(self._kept), self._fed_bytes + len(payload) - len(self._kept))
+        again = start is not None and restart_point(self._container, self._kept, start + 1) is not None
+        silent_s = (captured_end_s or 0.0) - self._opened_at_s
+        hopeless = silent_s > _SILENT_S or len(self._kept) > _HOPELESS_BYTES
+        if not again and not hopeless:
+            return
+        if self._reopened or start is None:
+            self._stop_reader()
+            self._write_off()
+            return
+        self._opened_at_s = captured_end_s or 0.0
+        self._reopen(bytes(self._kept), self._fed_bytes + len(payload) - len(self._kept))
+
+    def _write_off(self) -> None:
+        """The chunks since the last audio gave none: their time is owed."""
+        lost_s = max(0.0, self._fed_until_s - self._heard_until_s)
+        self.lost_s += lost_s
+        self._timeline.owed_s += lost_s
+        self._fruitless, self._reopened = 0, False
+        self._heard_until_s = self._opened_at_s = self._fed_until_s
+        self._kept.clear()
 
     def _reopen(self, data: bytes, data_offset: int) -> None:
         """A fresh reader: from a new header in ``data``, or with the known one from a place to start."""
         self._stop_reader()
         self._kept.clear()
+        self._reopened = True
         anew = header_point(self._container, data)
         if anew is not None:
             self._header.clear()
@@ -284,8 +319,11 @@ class _Container:
     def _place(self, blocks: list[Block]) -> None:
         self._fruitless = 0 if blocks else self._fruitless + 1
         for block in blocks:
+            owed_s = self._timeline.owed_s
             gap_s = self._timeline.gap_before(block, self.samples)
             if gap_s is not None:
+                if self._reopened and gap_s - owed_s > _LEAST_LOSS_S:
+                    self.lost_s += gap_s - owed_s
                 self._emit(silence(gap_s))
                 self._emit(block.samples[round(max(0.0, -gap_s) * SAMPLE_RATE_HZ) :])
         if blocks:
@@ -299,62 +337,3 @@ class _Container:
     def _take(self) -> Samples:
         ready, self._ready = self._ready, []
         return np.concatenate(ready) if ready else silence(0)
-
-
-class _Timeline:
-    """Compares each block's time with the end of the last, and says how much silence belongs between."""
-
-    def __init__(self, least_gap_s: float) -> None:
-        self.owed_s = 0.0
-        self.next_s: float | None = None
-        self._least_gap_s = least_gap_s
-        self._repeats = False
-        self._exactly = False
-        self._captured: tuple[float, int] | None = None
-        self._allowed_until = 0
-
-    def bound(self, captured_end_s: float | None, samples: int) -> None:
-        """Takes note of the recorder's clock: the samples can't outrun it by more than a second."""
-        if captured_end_s is None:
-            return
-        if self._captured is None:
-            self._captured = captured_end_s, samples
-        first_s, at_sample = self._captured
-        elapsed_s = captured_end_s - first_s + _CAPTURE_SLACK_S
-        self._allowed_until = at_sample + round(elapsed_s * SAMPLE_RATE_HZ)
-
-    def begin(self, at_s: float) -> None:
-        """The first sample lies at this time of the container; what comes first is put where it belongs."""
-        self.next_s = at_s
-        self._exactly = True
-
-    def reopened(self, *, same_clock: bool) -> None:
-        """A fresh reader begins; on the same container clock it may repeat what has already come out."""
-        self._repeats = same_clock
-        if not same_clock:
-            self.next_s = None
-            self._exactly = False
-
-    def gap_before(self, block: Block, samples: int) -> float | None:
-        """Silence in seconds before this block, or minus what has come out of it; ``None`` if all has."""
-        if block.start_s is None:
-            return 0.0
-        end_s, expected_s = block.start_s + block.duration_s, self.next_s
-        if self._repeats and expected_s is not None and end_s <= expected_s + self._least_gap_s / 2:
-            return None
-        self._repeats = False
-        self.next_s = end_s
-        if self._exactly and expected_s is not None:
-            self._exactly, self._captured = False, None
-            return min(block.start_s - expected_s, _LONGEST_GAP_S)
-        step_s = 0.0 if expected_s is None else block.start_s - expected_s
-        begins_anew = expected_s is None or step_s < -_ANEW_S
-        if not begins_anew and step_s <= self._least_gap_s:
-            return step_s if step_s < -self._least_gap_s else 0.0
-        gap_s = self.owed_s if begins_anew else min(step_s, self._longest_s(samples), _LONGEST_GAP_S)
-        self.owed_s = 0.0
-        return gap_s
-
-    def _longest_s(self, samples: int) -> float:
-        by_clock_s = (self._allowed_until - samples) / SAMPLE_RATE_HZ if self._captured else float("inf")
-        return max(self.owed_s + _CAPTURE_SLACK_S, by_clock_s)
