@@ -13,6 +13,7 @@ from rtstt_lab.analysis import metrics
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.client.sources import AudioChunk
+from rtstt_lab.engine.settings import EngineSettings
 from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.events import ClientEvent, StatusReceived
 from rtstt_lab.replay.faults import (
@@ -232,3 +233,24 @@ async def test_real_sockets_agree_with_virtual_time(
     assert real.process_cpu_s > 0
     for name, table in real.result.tables.items():
         assert list(table.columns) == list(virtual.result.tables[name].columns)
+
+
+@pytest.mark.requirement("R3", "L4")
+@pytest.mark.parametrize("outage_s", [45.0, 300.0])
+def test_a_long_outage_ends_in_blocks_and_loses_nothing(replay: Replay, outage_s: float) -> None:
+    """Capture goes on, every chunk is accepted once, and the transcript is that of an undisturbed run."""
+    replayed = replay(
+        faults=FaultSchedule.cuts((2.0, outage_s)),
+        engine_settings=EngineSettings(linkless_s=2 * outage_s),
+    )
+    result = replayed.result
+    assert result.error is None
+    assert result.ledger.balanced()
+    assert (result.ledger.accepted, result.ledger.lost) == (result.ledger.captured, 0)
+    states = [event for event in result.events if event["event"] == "state"]
+    assert ("error", "block") in {(state["shown"], state["mode"]) for state in states}
+    starts = [final.words[0].start_s for final in result.finals]
+    assert starts == sorted(starts)
+    whole = replay().result
+    assert normalizer("en")(result.text) == normalizer("en")(whole.text)
+    assert [word.start_s for word in result.words] == pytest.approx([w.start_s for w in whole.words], abs=0.3)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 
+from rtstt_lab.protocol.events import SendBlock
+from rtstt_lab.protocol.messages import BlockReceipt
 from rtstt_lab.replay.agenda import Agenda
 from rtstt_lab.replay.faults import Channel, FaultSchedule
 from rtstt_lab.replay.tampering import Tampering
@@ -26,6 +30,12 @@ class Client(Protocol):
     def receive_text(self, frame: str, now: float) -> None:
         """A frame came."""
 
+    def block_answered(self, block: int, receipt: BlockReceipt, now: float) -> None:
+        """A block was taken."""
+
+    def block_failed(self, block: int, reason: str, now: float) -> None:
+        """A block got no answer."""
+
 
 class Server(Protocol):
     """What the network calls at the server's end."""
@@ -41,6 +51,11 @@ class Server(Protocol):
 
     def receive_bytes(self, frame: bytes, now: float, link: int) -> None:
         """A binary frame came."""
+
+    def receive_block(
+        self, body: bytes, now: float, *, token: str, after: int, new: bool = False
+    ) -> BlockReceipt:
+        """A block came."""
 
 
 class VirtualNetwork:
@@ -106,6 +121,38 @@ class VirtualNetwork:
         if link == self._link and isinstance(frame, str):
             self._agenda.at(
                 self._arrival_s(self._to_client, len(frame)), lambda: self._hand_to_client(link, frame)
+            )
+
+    def post(self, block: SendBlock) -> None:
+        """The client posts a block; one that meets a cut on its way there or back gets no answer."""
+        rng = np.random.default_rng((self._seed, block.block, 2))
+        way = Channel(self._schedule, rng)
+
+        def arrive() -> None:
+            now = self._agenda.now_s
+            receipt = self._server.receive_block(
+                block.body, now, token=block.token, after=block.after, new=block.new
+            )
+            size = len(msgspec.json.encode(receipt))
+            self._unless_cut(
+                self._arrival_s(way, size),
+                block,
+                lambda: self._client.block_answered(block.block, receipt, self._agenda.now_s),
+            )
+
+        self._unless_cut(self._arrival_s(way, len(block.body)), block, arrive)
+
+    def _unless_cut(self, at_s: float, block: SendBlock, act: Callable[[], None]) -> None:
+        since_s, until_s = self._since(), at_s - self._origin_s
+        cut_s = next((s for s in self._schedule.cut_starts() if since_s <= s <= until_s), None)
+        if self._schedule.is_cut(since_s):
+            cut_s = since_s
+        if cut_s is None:
+            self._agenda.at(at_s, act)
+        else:
+            failed_s = max(self._agenda.now_s, self._origin_s + cut_s)
+            self._agenda.at(
+                failed_s, lambda: self._client.block_failed(block.block, "reset", self._agenda.now_s)
             )
 
     def close_by_client(self) -> None:

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 from rtstt_lab.client.recorder import SessionRecorder
 from rtstt_lab.client.result import SessionResult, final_of
 from rtstt_lab.client.sources import AudioChunk
-from rtstt_lab.client.streaming import Observer
+from rtstt_lab.client.streaming import PATIENCE_S, Observer
 from rtstt_lab.engine.effects import (
     AudioReport,
     FeedAudio,
@@ -37,8 +37,8 @@ from rtstt_lab.engine.worker import SessionWorker
 from rtstt_lab.errors import ConnectionFailedError, RtsttError, UsageError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
-from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link
+from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink, SendBlock
+from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Mode
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.replay.agenda import Agenda
@@ -113,7 +113,7 @@ def replay_virtually(
         faults=faults or FaultSchedule(),
         cost=cost or Measured(),
         seed=seed,
-        client_settings=client_settings or ClientSettings(),
+        client_settings=client_settings or ClientSettings(block_patience_s=PATIENCE_S),
         engine_settings=engine_settings or EngineSettings(),
         observers=observers,
     )
@@ -171,7 +171,8 @@ class _VirtualSession:
         return Replayed(self._result(), self._machine.cpu_s)
 
     def _over(self) -> bool:
-        return self._client.phase in TERMINAL or self._client.link is Link.CLOSED
+        done = self._client.phase in TERMINAL and self._client.mode is Mode.STREAM
+        return done or self._client.given_up
 
     def _step(self) -> None:
         """The earliest of an action, the client's timer and the engine's timer."""
@@ -244,7 +245,8 @@ class _VirtualSession:
                 self._network.send_to_server(frame)
         for event in events:
             self._take(event, now)
-        if self._origin_s is None and self._client.link is Link.OPEN:
+        answered = self._client.link is Link.OPEN or self._client.mode is Mode.BLOCK
+        if self._origin_s is None and answered:
             self._begin()
             return True
         return bool(frames or events)
@@ -256,6 +258,8 @@ class _VirtualSession:
         match event:
             case OpenLink():
                 self._network.open()
+            case SendBlock():
+                self._network.post(event)
             case CloseLink():
                 self._network.close_by_client()
 
