@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
+import subprocess
 
 import pytest
 import soundfile
@@ -58,3 +62,36 @@ def spoken(root):
     corpus = json.loads((root / "data/corpora/samples.json").read_text("utf-8"))["recordings"]
     text = next(entry["reference"] for entry in corpus if entry["id"] == "en_laboratory")
     return text[: text.index("small") + len("small")]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 kB; where none can be mounted, a limit on the length of files."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode == 0:
+        yield place, (place / "filler").unlink, lambda: fill(place / "filler")
+        subprocess.run(["umount", "-l", str(place)], check=True)
+        return
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    yield place, lambda: limit(before[0]), lambda: limit(2_000)
+    limit(before[0])
+
+
+def fill(file):
+    """Takes all space that is left."""
+
+    def write():
+        with file.open("wb", buffering=0) as sink:
+            while True:
+                sink.write(bytes(1_000))
+
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        write()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -141,39 +139,6 @@ def test_damage_is_logged_without_a_word_of_it(folder, caplog):
     assert session_id in caplog.text
     assert "damaged" in caplog.text
     assert "laboratory" not in caplog.text
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 kB; where none can be mounted, a limit on the length of files."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode == 0:
-        yield place, (place / "filler").unlink, lambda: fill(place / "filler")
-        subprocess.run(["umount", "-l", str(place)], check=True)
-        return
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-
-    yield place, lambda: limit(before[0]), lambda: limit(2_000)
-    limit(before[0])
-
-
-def fill(file):
-    """Takes all space that is left."""
-
-    def write():
-        with file.open("wb", buffering=0) as sink:
-            while True:
-                sink.write(bytes(1_000))
-
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        write()
 
 
 def refused(call, *args):

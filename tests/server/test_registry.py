@@ -137,7 +137,7 @@ async def test_what_is_final_is_saved_when_there_is_no_time_to_settle(tmp_path, 
     await asyncio.wait_for(peer.final.wait(), 60)
     await registry.close()
     await writing
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.txt")
     assert registry.saved_at_end == [str(file)]
     (header,) = history(tmp_path)
     assert not header.complete
@@ -153,7 +153,7 @@ async def test_a_session_whose_file_cannot_be_made_is_over_and_keeps_its_text(tm
     def save(*_):
         raise ValueError("no storage error")
 
-    monkeypatch.setattr("rtstt_lab.server.registry.save", save)
+    monkeypatch.setattr("rtstt_lab.server.transcripts.save", save)
     registry = SessionRegistry(ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"))
     await registry.start()
     made = await registry.create(CreateSession())
@@ -173,9 +173,10 @@ async def test_a_session_whose_file_cannot_be_made_is_over_and_keeps_its_text(tm
 @pytest.mark.requirement("M2", "E3")
 async def test_a_look_at_the_machine_that_fails_is_not_the_last(tmp_path, monkeypatch):
     """The guard on memory goes on when the system's figures cannot be read for once."""
-    monkeypatch.setattr("rtstt_lab.server.registry._SAMPLE_EVERY_S", 0.0)
+    monkeypatch.setattr("rtstt_lab.server.upkeep.EVERY_S", 0.0)
     registry = SessionRegistry(ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"))
-    sample, looks, again = registry._monitor.sample, [], asyncio.Event()
+    monitor = registry._upkeep._monitor
+    sample, looks, again = monitor.sample, [], asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def look():
@@ -185,7 +186,7 @@ async def test_a_look_at_the_machine_that_fails_is_not_the_last(tmp_path, monkey
         loop.call_soon_threadsafe(again.set)
         return sample()
 
-    registry._monitor.sample = look
+    monitor.sample = look
     await registry.start()
     await asyncio.wait_for(again.wait(), 60)
     await registry.close()

@@ -71,7 +71,7 @@ async def test_a_session_from_post_to_purge(server, speech, spoken):
     file = Path(summary["file"])
     assert file.parent == server.output
     assert all(final["text"] in file.read_text("utf-8") for final in finals)
-    assert {entry.suffix for entry in server.output.iterdir()} == {".txt"}
+    assert {entry.suffix for entry in server.output.iterdir() if entry.is_file()} == {".txt"}
 
     stone = server.rest("GET", path).json()
     assert (stone["phase"], stone["stage"], stone["file"]) == ("completed", "released", str(file))
@@ -96,7 +96,7 @@ async def test_a_session_from_post_to_purge(server, speech, spoken):
 
 @pytest.mark.requirement("S2")
 async def test_no_audio_is_written(server, speech):
-    """While a session records, the server has no file open for writing, besides its log."""
+    """While a session records, the server has no file open for writing, besides its log and text journals."""
     made = server.create()
     folder = Path(f"/proc/{server.process.pid}")
     if not folder.exists():
@@ -117,11 +117,13 @@ async def test_no_audio_is_written(server, speech):
         for seq, payload in enumerate(speech):
             await talk.chunk(seq, payload)
             await talk.until("server:ack", seq=seq)
-            assert written() <= {server.log}
+            journals = {*(server.output / ".rtstt_journal").glob("*.jsonl")}
+            assert written() <= {server.log} | journals
         assert server.rest("DELETE", f"/{made['session_id']}").status_code == 204
         error = await talk.until("server:error")
         assert error["fatal"]
-    assert not [file for file in server.output.glob("*") if made["session_id"] in file.read_text("utf-8")]
+    files = [file for file in server.output.rglob("*") if file.is_file()]
+    assert not [file for file in files if made["session_id"] in file.name + file.read_text("utf-8")]
 
 
 @pytest.mark.requirement("E2", "E4", "S1")

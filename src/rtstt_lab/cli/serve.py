@@ -37,6 +37,7 @@ _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREAD
     show_default=True,
     help_key="server.output",
 )
+@option("--journal", type=click.Path(file_okay=False, path_type=Path), help_key="server.journal")
 @option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -72,6 +73,7 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
     model: str,
     language: str,
     output: Path,
+    journal: Path | None,
     device: str,
     compute_type: str,
     threads: int,
@@ -92,6 +94,7 @@ def serve(  # noqa: PLR0917 - click gives every option by its name
     settings = ServerSettings(
         api_token=chosen or auth.new_token(),
         output=output,
+        journal=journal,
         host=host,
         port=port,
         model=model,
@@ -124,6 +127,8 @@ def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
     def ready(port: int) -> None:
         scheme, host = "https" if settings.encrypted else "http", settings.host
         _tell("server.ready", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        if registry.suspended:
+            _tell("server.suspended", count=registry.suspended)
         click.echo(json.dumps({"ready": True, "port": port, "pid": os.getpid(), "protocol": PROTOCOL}))
 
     _tell("server.loading", model=settings.model)

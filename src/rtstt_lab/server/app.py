@@ -27,6 +27,7 @@ from rtstt_lab.errors import (
     ProtocolError,
     RtsttError,
     SessionNotFoundError,
+    StorageError,
     UsageError,
 )
 from rtstt_lab.server import link, routes
@@ -44,6 +45,7 @@ _STATUS: Constant = (
     (OverloadedError, 503),
     (LimitError, 429),
     (UsageError | ModelError | ProtocolError | AudioError, 422),
+    (StorageError, 507),
 )
 _LOOPBACK_ORIGIN: Constant = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final as Constant
 from typing import TypeAlias
@@ -19,15 +20,19 @@ from rtstt_lab.engine.effects import (
     RecognitionReport,
     Release,
     SaveTranscript,
+    Suspend,
     WriteJournal,
 )
+from rtstt_lab.engine.journal import PagesRecord, Record
 from rtstt_lab.engine.session import SessionEngine
 from rtstt_lab.engine.worker import SessionWorker
 from rtstt_lab.errors import AudioDecodeError, LimitError, RecognitionError, RtsttError, StorageError
 from rtstt_lab.protocol.events import CloseLink
 from rtstt_lab.protocol.lifecycle import TERMINAL
+from rtstt_lab.protocol.messages import BlockReceipt
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.server.executor import Executor, Lane, Report, Work
+from rtstt_lab.server.journal import Journal
 from rtstt_lab.server.outbox import Outbox
 from rtstt_lab.transcript import Transcript
 
@@ -51,14 +56,17 @@ class SessionHost:
         session: the protocol's side of it.
         engine: decides everything.
         worker: hears and recognises, on the executor's threads.
+        journal: its own, open; closed, or removed, with the session.
         metadata: as given at its creation; shown, and of no other effect.
         executor: shared by all sessions.
         save: writes a transcript; called on a thread.
         clock: monotonic seconds, the event loop's.
         freed: told once, when model and audio are let go of.
         released: told once, when the session is over.
+        suspended: told instead, when nobody has come back and the journal is what is left of it.
 
     Attributes:
+        journal: see above.
         settled: set when the session has ended and its transcript is saved, or could not be.
         pages: origins of the web pages that it was made for; of browsers they alone may use it.
     """
@@ -68,6 +76,7 @@ class SessionHost:
         session: ServerSession,
         engine: SessionEngine,
         worker: SessionWorker,
+        journal: Journal,
         *,
         metadata: Mapping[str, str],
         executor: Executor,
@@ -75,9 +84,11 @@ class SessionHost:
         clock: Callable[[], float],
         freed: Callable[[], None],
         released: Callable[[SessionHost], None],
+        suspended: Callable[[SessionHost], None],
     ) -> None:
         self.session = session
         self.engine = engine
+        self.journal = journal
         self.metadata = metadata
         self.settled = asyncio.Event()
         self.pages: tuple[str, ...] = ()
@@ -87,12 +98,25 @@ class SessionHost:
         self._clock = clock
         self._freed = freed
         self._released = released
+        self._suspended = suspended
         self._outboxes: dict[int, Outbox] = {}
         self._viewers: dict[Outbox, int] = {}
         self._links = 0
         self._timer: asyncio.TimerHandle | None = None
         self._saving: set[asyncio.Task[None]] = set()
         self._over = False
+        self._unkept = False
+
+    @property
+    def token_hashes(self) -> tuple[str, ...]:
+        """Of the session tokens valid now."""
+        return self.session.token_hashes
+
+    def issue_token(self) -> str:
+        """A fresh session token; the ones out there stay valid until its first use."""
+        token = self.session.issue_token()
+        self.drain()
+        return token
 
     def link_opened(self, outbox: Outbox) -> int:
         """Takes up a socket; what is sent to it goes through its outbox.
@@ -123,10 +147,17 @@ class SessionHost:
             self.engine.receive_bytes(frame, self._clock(), link)
         self.drain()
 
+    def receive_block(self, body: bytes, *, token: str, after: int, new: bool) -> BlockReceipt:
+        """Chunks and buttons over HTTP; see `ServerSession.receive_block`."""
+        receipt = self.engine.receive_block(body, self._clock(), token=token, after=after, new=new)
+        self.drain()
+        return receipt
+
     def welcome(self, origin: str | None) -> None:
         """Lets a page of this origin use the session; of many, the newest."""
         if origin is not None and origin not in self.pages:
             self.pages = (*self.pages[1 - _MAX_PAGES :], origin)
+            self.keep(PagesRecord(self.pages))
 
     def watch(self, outbox: Outbox, after: int, *, limit: int) -> None:
         """Sends a viewer the numbered events after this one, and what follows.
@@ -145,11 +176,13 @@ class SessionHost:
 
     def drain(self) -> None:
         """Executes what the engine wants done; to be called after every call of the engine."""
-        effects = self.engine.effects()
-        ending = [effect for effect in effects if isinstance(effect, CloseLink | Release)]
-        for effect in effects:
-            if effect not in ending:
-                self._execute(effect)
+        ending: list[Effect] = []
+        while effects := self.engine.effects():
+            for effect in effects:
+                if isinstance(effect, CloseLink | Suspend | Release):
+                    ending.append(effect)
+                else:
+                    self._execute(effect)
         for link, frame in self.engine.data_to_send(self._clock()):
             self._write(link, frame)
         for effect in ending:
@@ -160,14 +193,46 @@ class SessionHost:
         if not self._over:
             self._arm()
 
+    def keep(self, record: Record) -> None:
+        """Writes a record to the journal, or later if that can't be done now; the engine is told."""
+        if self._over:
+            return
+        try:
+            self.journal.append(record)
+        except StorageError as error:
+            if not self._unkept:
+                self._unkept = True
+                log.error("session %s: %s", self.session.session_id, error)  # noqa: TRY400 - it says it all
+                self.engine.journal_failed(self._clock())
+
+    def keep_again(self) -> None:
+        """Tries to write what could not be written; to be called about once a second."""
+        if self._unkept and not self._over:
+            try:
+                self.journal.flush()
+            except StorageError:
+                return
+            self._unkept = False
+            self.engine.journal_restored(self._clock())
+            self.drain()
+
     def close(self) -> None:
-        """Lets go of everything, without a word to the engine."""
+        """Lets go of everything, without a word to the engine; the journal stays."""
         self._over = True
         self._disarm()
         self._free()
+        self.journal.close()
         for outbox in (*self._outboxes.values(), *self._viewers):
             outbox.close(1000, "completed")
         self.settled.set()
+
+    def forget(self) -> None:
+        """Lets go of everything, the journal too."""
+        try:
+            self.journal.delete()
+        except StorageError as error:
+            log.error("session %s: %s", self.session.session_id, error)  # noqa: TRY400 - it says it all
+        self.close()
 
     def _execute(self, effect: Effect) -> None:
         match effect:
@@ -181,11 +246,16 @@ class SessionHost:
                     outbox.close(code, reason)
             case FreeWorker():
                 self._free()
-            case Release():
+            case Suspend():
+                with suppress(StorageError):  # then it is with the system only
+                    self.journal.sync()
+                self._suspended(self)
                 self.close()
+            case Release():
+                self.forget()
                 self._released(self)
-            case WriteJournal():
-                pass  # nobody would read it: a server that was killed doesn't take its sessions up again
+            case WriteJournal(record):
+                self.keep(record)
 
     def _work_hangs(self, work: Work) -> None:
         log.error("session %s: %s hangs", self.session.session_id, type(work).__name__)

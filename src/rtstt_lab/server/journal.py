@@ -65,6 +65,11 @@ class Journal:
         return len(self._waiting)
 
     @property
+    def written_s(self) -> float:
+        """When its last record was written (Unix time)."""
+        return os.fstat(self._descriptor).st_mtime
+
+    @property
     def unsynced(self) -> bool:
         """Something was written since the last `sync` began."""
         return self._unsynced
@@ -153,11 +158,13 @@ class JournalFolder:
         Raises:
             StorageError: it can't.
         """
-        probe = self.path / f".{os.getpid()}.tmp"
+        probe, is_new = self.path / f".{os.getpid()}.tmp", not self.path.parent.exists()
         with _writing(probe):
             os.close(self._opened(probe, os.O_CREAT | os.O_RDWR))
             probe.unlink(missing_ok=True)
         _tidy(self.path)
+        if is_new:
+            _tidy(self.path.parent)
 
     def create(self, session_id: str) -> Journal:
         """The journal of a new session, open.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
 from starlette.websockets import WebSocket
@@ -29,10 +29,18 @@ async def accept(socket: WebSocket) -> None:
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
 
 
-async def serve_link(socket: WebSocket, host: SessionHost) -> None:
-    """Carries one connection of a session until either side closes it."""
+async def serve_link(socket: WebSocket, host: SessionHost, hello: ClientHello | None = None) -> None:
+    """Carries one connection of a session until either side closes it.
+
+    Args:
+        socket: accepted.
+        host: of the session.
+        hello: its first message, if that was read already.
+    """
     async with _writer(socket) as outbox:
         link = host.link_opened(outbox)
+        if hello is not None:
+            host.receive(encode(hello), link)
         try:
             while (message := await socket.receive())["type"] != "websocket.disconnect":
                 frame = message.get("text")
@@ -81,8 +89,14 @@ async def refuse(socket: WebSocket, error: RtsttError) -> None:
 
 async def tell_last(socket: WebSocket, frame: str, code: int, reason: str) -> None:
     """Writes one frame and closes; the peer may be gone by then."""
+    await tell_all(socket, (frame,), code, reason)
+
+
+async def tell_all(socket: WebSocket, frames: Iterable[str], code: int, reason: str) -> None:
+    """Writes frames and closes; the peer may be gone by then."""
     outbox = Outbox()
-    outbox.put(frame)
+    for frame in frames:
+        outbox.put(frame)
     outbox.close(code, reason)
     await outbox.write_to(socket)
 

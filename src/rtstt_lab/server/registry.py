@@ -6,64 +6,36 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final as Constant
-from uuid import UUID, uuid4
+from typing import TypeAlias
+from uuid import UUID
 
-from rtstt_lab.engine.session import SessionEngine
-from rtstt_lab.engine.status import SessionStatus
-from rtstt_lab.engine.worker import SessionWorker
-from rtstt_lab.errors import AuthenticationError, SessionNotFoundError, StorageError
-from rtstt_lab.protocol.lifecycle import TERMINAL, Phase
+from rtstt_lab.errors import AuthenticationError, SessionNotFoundError
+from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.protocol.messages import CreatedSession, CreateSession
-from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.protocol.server_parts import token_hash
 from rtstt_lab.recognition.models import ModelStore, Progress
-from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.recognition.whisper import DecoderOptions
-from rtstt_lab.server import auth, heap
+from rtstt_lab.server import auth
 from rtstt_lab.server.executor import Executor
 from rtstt_lab.server.host import SessionHost
+from rtstt_lab.server.journal import JournalFolder
 from rtstt_lab.server.limits import admit_session
 from rtstt_lab.server.models import ModelPool
-from rtstt_lab.server.monitor import ResourceMonitor
+from rtstt_lab.server.opening import Ends, SessionOpener
+from rtstt_lab.server.past import Suspended, SuspendedSessions, Tombstone, Tombstones, transcript_of
 from rtstt_lab.server.settings import ServerSettings
 from rtstt_lab.server.telemetry import Telemetry
+from rtstt_lab.server.transcripts import Transcripts
+from rtstt_lab.server.upkeep import Upkeep
 from rtstt_lab.texts import preferred_language
-from rtstt_lab.transcript import Transcript, TranscriptHeader, history, render, save
+from rtstt_lab.transcript import TranscriptHeader
 
 WS_PATH: Constant = "/api/streaming/sessions/{session_id}/ws"
-_SAMPLE_EVERY_S: Constant = 1.0
-_TRIM_EVERY_S: Constant = 10.0
-_LOW_RAM_MB: Constant = 1024.0
-_TOMBSTONE_S: Constant = 24 * 3600.0
-_MAX_TOMBSTONES: Constant = 10_000
+Known: TypeAlias = SessionHost | Suspended | Tombstone
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """What stays of a finished session for a day (L5).
-
-    Attributes:
-        status: the last one.
-        metadata: as given at its creation.
-        token_hashes: of the tokens that were valid at the end.
-        last_event: the frame that told the end, for a client that was cut off before it came.
-        file: the saved transcript, if there is one.
-        buried_s: when, on the registry's clock.
-    """
-
-    status: SessionStatus
-    metadata: Mapping[str, str]
-    token_hashes: tuple[str, ...]
-    last_event: str
-    file: str
-    buried_s: float
 
 
 class SessionRegistry:
@@ -71,13 +43,14 @@ class SessionRegistry:
 
     Args:
         settings: of the server.
+        wall: Unix time.
 
     Attributes:
         telemetry: the figures for Prometheus.
         saved_at_end: files of the sessions that were open when the server ended.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, *, wall: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
         self.saved_at_end: list[str] = []
@@ -89,29 +62,50 @@ class SessionRegistry:
         )
         self._clock = time.monotonic
         self._api_token_hash = token_hash(settings.api_token)
-        self._language_ui = preferred_language(os.environ)
+        self._transcripts = Transcripts(settings.output, preferred_language(os.environ))
         self._models = ModelPool(ModelStore(), options, self._clock)
         self._executor = Executor(options.workers)
-        self._monitor = ResourceMonitor(self._clock)
-        self._sample = self._monitor.sample()
-        self._trimmed_s = self._clock()
+        self._journals = JournalFolder(settings.journal_folder)
+        self._opener = SessionOpener(
+            settings,
+            models=self._models,
+            executor=self._executor,
+            journals=self._journals,
+            ends=Ends(self._transcripts.save, self._bury, self._suspend),
+            clock=self._clock,
+        )
         self._hosts: dict[str, SessionHost] = {}
         self._coming = 0
-        self._tombstones: dict[str, Tombstone] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._reopening: dict[str, asyncio.Task[SessionHost]] = {}
+        self._tombstones = Tombstones(self._clock)
+        self._suspended = SuspendedSessions(
+            self._journals, self._transcripts.save, clock=self._clock, wall=wall
+        )
+        self._upkeep = Upkeep(
+            self._hosts,
+            models=self._models,
+            tombstones=self._tombstones,
+            suspended=self._suspended,
+            telemetry=self.telemetry,
+            idle_model_s=settings.idle_model_s,
+            clock=self._clock,
+        )
         self._ending = False
 
     # --- the server's life ---------------------------------------------------------------------------------
 
     async def start(self, progress: Progress | None = None) -> None:
-        """Loads and warms the server's own model, which stays, and begins to watch the machine.
+        """Loads and warms the server's own model, which stays; looks for sessions of an earlier server.
 
         Raises:
             ModelError: it can't be had or loaded.
             LanguageError: it doesn't know the server's language.
+            StorageError: the folder of the journals can't be used.
         """
         await self._models.borrow(self.settings.model, self.settings.language, progress=progress)
-        self._watching = asyncio.create_task(self._watch())
+        await asyncio.to_thread(self._journals.check)
+        await self._suspended.refresh()
+        self._upkeep.start()
 
     async def settle(self) -> None:
         """Takes nothing new, and recognises and saves what every session has been sent."""
@@ -124,17 +118,32 @@ class SessionRegistry:
         self.saved_at_end += [file for host in hosts if (file := host.engine.status().file)]
 
     async def close(self) -> None:
-        """Saves what is final of sessions that are still open, as incomplete, and frees everything."""
+        """Saves what is final of sessions that are still open, as incomplete, and frees everything.
+
+        The journals of these stay: a server on the same folder can go on with them.
+        """
         self._ending = True
-        if self._watching is not None:
-            self._watching.cancel()
+        self._upkeep.stop()
+        for task in self._reopening.values():
+            task.cancel()
         for session_id, host in list(self._hosts.items()):
-            if host.session.phase not in TERMINAL | {Phase.IDLE}:
-                log.warning("session %s is ended before all of it was recognised", session_id)
-                await self._save_now(host)
+            match host.session.phase:
+                case Phase.IDLE | Phase.COMPLETED:
+                    host.forget()
+                    continue
+                case Phase.FAILED:
+                    pass
+                case _:
+                    log.warning("session %s is ended before all of it was recognised", session_id)
+                    self.saved_at_end += await self._transcripts.try_to_save(host.engine.transcript())
             host.close()
         self._hosts.clear()
         await self._executor.shutdown()
+
+    @property
+    def suspended(self) -> int:
+        """How many sessions wait for their clients, and are open in no server."""
+        return len(self._suspended)
 
     # --- sessions ------------------------------------------------------------------------------------------
 
@@ -145,60 +154,46 @@ class SessionRegistry:
             LimitError: no more sessions are taken now.
             ModelError: its model can't be had or loaded.
             LanguageError: the model doesn't know its language.
+            StorageError: its journal can't be begun.
         """
-        admit_session(
-            running=self._coming + sum(not host.settled.is_set() for host in self._hosts.values()),
-            limit=self.settings.max_sessions,
-            ram_available_mb=self._sample.ram_available_mb,
-            ending=self._ending,
-        )
-        model = wanted.model or self.settings.model
-        language = wanted.language or self.settings.language
-        language = None if language == "auto" else language
+        self._admit()
         self._coming += 1
         try:
-            decoder = await self._models.borrow(model, language)
+            host, token = await self._opener.new(wanted)
         finally:
             self._coming -= 1
-        try:
-            recognizer = StreamingRecognizer(
-                decoder, language=language, prompt=wanted.prompt, clock=time.perf_counter
-            )
-        except BaseException:
-            self._models.give_back(model)
-            raise
-        session_id, token = str(uuid4()), auth.new_token()
-        session = ServerSession(
-            session_id,
-            token_hash=token_hash(token),
-            new_token=auth.new_token,
-            api_token_hash=self._api_token_hash,
-            limits=self.settings.limits.of_session(),
-            model=model,
-            language=language,
-        )
-        self._hosts[session_id] = host = SessionHost(
-            session,
-            SessionEngine(session, started_at=datetime.now().astimezone(), now=self._clock()),
-            SessionWorker(recognizer, cpu_clock=time.perf_counter),
-            metadata=wanted.metadata,
-            executor=self._executor,
-            save=self._save,
-            clock=self._clock,
-            freed=lambda: self._models.give_back(model),
-            released=self._bury,
-        )
         host.welcome(wanted.origin)
-        host.engine.resources(self._sample, self._clock())
-        host.drain()
+        self._take_in(host)
         self.telemetry.created()
+        session = host.session
         return CreatedSession(
-            session_id,
-            WS_PATH.format(session_id=session_id),
+            session.session_id,
+            WS_PATH.format(session_id=session.session_id),
             token,
             session.limits,
             exposed=self.settings.exposed,
         )
+
+    async def host_or_reopen(self, session_id: str) -> SessionHost:
+        """A live session, or a suspended one that is live from now on; its model is loaded first if need be.
+
+        Raises:
+            SessionNotFoundError: the id is no UUID, or the session is neither.
+            LimitError: no more sessions are taken now, or another server has it open.
+            StorageError: its journal can't be read.
+            ModelError: its model can't be had or loaded.
+        """
+        session_id = _uuid(session_id)
+        if host := self._hosts.get(session_id):
+            return host
+        if not isinstance(self._suspended.get(session_id), Suspended):
+            raise SessionNotFoundError("session_unknown", session_id=session_id)
+        task = self._reopening.get(session_id)
+        if task is None:
+            self._admit()
+            self._reopening[session_id] = task = asyncio.create_task(self._reopen(session_id))
+            task.add_done_callback(lambda _: self._reopening.pop(session_id))
+        return await asyncio.shield(task)  # a client that goes away meanwhile comes back
 
     def host(self, session_id: str) -> SessionHost | None:
         """A live session.
@@ -208,59 +203,71 @@ class SessionRegistry:
         """
         return self._hosts.get(_uuid(session_id))
 
-    def tombstone(self, session_id: str) -> Tombstone:
-        """A finished session.
+    def known(self, session_id: str) -> Known:
+        """A session: live, suspended, or finished within the last day.
 
         Raises:
             SessionNotFoundError: the id is no UUID, or nothing is known of it.
         """
-        found = self._tombstones.get(_uuid(session_id))
+        found = self._find(session_id)
         if found is None:
             raise SessionNotFoundError("session_unknown", session_id=session_id)
         return found
 
-    def renew_token(self, session_id: str, origin: str | None = None) -> str:
+    def pages(self, session_id: str) -> tuple[str, ...]:
+        """Origins of the web pages that a session was made for.
+
+        Raises:
+            SessionNotFoundError: the id is no UUID.
+        """
+        found = self._find(session_id)
+        return found.pages if found else ()
+
+    async def renew_token(self, session_id: str, origin: str | None = None) -> str:
         """A fresh session token; the ones out there stay valid until its first use.
 
         Args:
-            session_id: of a live session.
+            session_id: of a session that is live or suspended.
             origin: of the page that it is for, which may use the session from now on.
 
         Raises:
-            SessionNotFoundError: the session isn't live.
+            SessionNotFoundError: the session is neither.
+            LimitError: it is suspended, and no more sessions are taken now.
+            StorageError: its journal can't be read.
+            ModelError: its model can't be had or loaded.
         """
-        if host := self.host(session_id):
-            host.welcome(origin)
-            return host.session.issue_token()
-        raise SessionNotFoundError("session_unknown", session_id=session_id)
+        host = await self.host_or_reopen(session_id)
+        host.welcome(origin)
+        return host.issue_token()
 
     def is_owner(self, token: str | None) -> bool:
         """Whether it is the API token."""
         return auth.matches(token, self._api_token_hash)
 
-    def authorise(self, session_id: str, token: str | None) -> SessionHost | Tombstone:
-        """A session, live or finished, for one who may see it.
+    def authorise(self, session_id: str, token: str | None) -> Known:
+        """A session for one who may see it.
 
         Raises:
             SessionNotFoundError: the id is no UUID, or nothing is known of it; told to the owner only.
             AuthenticationError: the token is neither the API's nor the session's.
         """
-        found = self.host(session_id) or self._tombstones.get(_uuid(session_id))
-        if not auth.matches(token, self._api_token_hash, *_hashes(found)):
+        found = self._find(session_id)
+        if not auth.matches(token, self._api_token_hash, *(found.token_hashes if found else ())):
             raise AuthenticationError("authentication")
-        return found or self.tombstone(session_id)
+        return found or self.known(session_id)
 
-    def visible(self, token: str | None) -> list[SessionHost | Tombstone]:
-        """Live sessions, then finished ones, newest first: all for the owner, its own for a session.
+    def visible(self, token: str | None) -> list[Known]:
+        """Live sessions, then suspended and finished ones, newest first: all for the owner, else one's own.
 
         Raises:
             AuthenticationError: the token is nobody's.
         """
-        everything: list[SessionHost | Tombstone] = [
+        everything: list[Known] = [
             *reversed(self._hosts.values()),
-            *reversed(self._tombstones.values()),
+            *reversed(self._suspended),
+            *reversed(self._tombstones),
         ]
-        visible = [one for one in everything if auth.matches(token, self._api_token_hash, *_hashes(one))]
+        visible = [one for one in everything if auth.matches(token, self._api_token_hash, *one.token_hashes)]
         if not visible and not self.is_owner(token):
             raise AuthenticationError("authentication")
         return visible
@@ -275,15 +282,22 @@ class SessionRegistry:
         """
         found = self.authorise(session_id, token)
         if isinstance(found, SessionHost):
-            return render(found.engine.transcript(), format, self._language_ui)
+            return self._transcripts.render(found.engine.transcript(), format)
+        if isinstance(found, Suspended):
+            state = await self._suspended.state(found.status.session_id)
+            return self._transcripts.render(transcript_of(state), format)
         if format != "txt" or not found.file:
             raise SessionNotFoundError("transcript_purged", session_id=session_id, format=format)
-        try:
-            return await asyncio.to_thread(Path(found.file).read_text, "utf-8")
-        except OSError as error:
-            raise StorageError(
-                "transcript_unreadable", path=found.file, reason=error.strerror or error
-            ) from error
+        return await self._transcripts.read(found.file)
+
+    async def events(self, session_id: str) -> tuple[str, ...]:
+        """The numbered events of a suspended session, from 1.
+
+        Raises:
+            SessionNotFoundError: the id is no UUID, or its journal is gone.
+            StorageError: it can't be read.
+        """
+        return (await self._suspended.state(_uuid(session_id))).frames
 
     async def history(self) -> list[TranscriptHeader]:
         """The saved transcripts.
@@ -291,39 +305,59 @@ class SessionRegistry:
         Raises:
             StorageError: the folder can't be read.
         """
-        return await asyncio.to_thread(history, self.settings.output)
+        return await self._transcripts.history()
 
     async def delete(self, session_id: str, token: str | None, *, file: bool) -> None:
-        """Ends a live session without saving, or forgets a finished one; doing it again changes nothing.
+        """Ends an open session without saving, or forgets a finished one; again it changes nothing.
 
         Raises:
             SessionNotFoundError: the id is no UUID.
             AuthenticationError: the token is neither the API's nor the session's.
+            OverloadedError: it is being taken up by another server.
+            StorageError: its file or journal can't be deleted.
         """
         try:
             found = self.authorise(session_id, token)
         except SessionNotFoundError:
             _uuid(session_id)
             return
+        session_id = _uuid(session_id)
         if isinstance(found, SessionHost):
             found.engine.abort(self._clock())
             found.drain()
-        stone = self._tombstones.pop(_uuid(session_id))
-        if file and stone.file:
-            await asyncio.to_thread(Path(stone.file).unlink, missing_ok=True)
+        elif isinstance(found, Tombstone) and file and found.file:
+            await self._transcripts.remove(found.file)
+        await self._suspended.delete(session_id)
+        self._tombstones.forget(session_id)
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _save(self, transcript: Transcript) -> Path:
-        return save(transcript, self.settings.output, self._language_ui)
+    def _find(self, session_id: str) -> Known | None:
+        session_id = _uuid(session_id)
+        return (
+            self._hosts.get(session_id) or self._suspended.get(session_id) or self._tombstones.get(session_id)
+        )
 
-    async def _save_now(self, host: SessionHost) -> None:
-        try:
-            file = await asyncio.to_thread(self._save, host.engine.transcript())
-        except StorageError as error:
-            log.error("%s", error)  # noqa: TRY400 - the message says it all
-        else:
-            self.saved_at_end.append(str(file))
+    def _admit(self) -> None:
+        running = sum(not host.settled.is_set() for host in self._hosts.values())
+        admit_session(
+            running=self._coming + len(self._reopening) + running,
+            limit=self.settings.max_sessions,
+            ram_available_mb=self._upkeep.sample.ram_available_mb,
+            ending=self._ending,
+        )
+
+    async def _reopen(self, session_id: str) -> SessionHost:
+        host = await self._opener.again(session_id)
+        self._take_in(host)
+        self._suspended.reopened(session_id)
+        log.info("session %s is taken up again", session_id)
+        return host
+
+    def _take_in(self, host: SessionHost) -> None:
+        self._hosts[host.session.session_id] = host
+        host.engine.resources(self._upkeep.sample, self._clock())
+        host.drain()
 
     def _bury(self, host: SessionHost) -> None:
         session = host.session
@@ -331,46 +365,21 @@ class SessionRegistry:
         self.telemetry.ended(session.phase.value)
         ends = session.events_after(max(0, session.last_event - 1))
         status = host.engine.status()
-        self._tombstones[session.session_id] = Tombstone(
-            status, host.metadata, session.token_hashes, ends[-1] if ends else "", status.file, self._clock()
+        self._tombstones.bury(
+            Tombstone(
+                status,
+                host.metadata,
+                session.token_hashes,
+                ends[-1] if ends else "",
+                status.file,
+                self._clock(),
+                host.pages,
+            )
         )
-        while len(self._tombstones) > _MAX_TOMBSTONES:
-            del self._tombstones[next(iter(self._tombstones))]
 
-    async def _watch(self) -> None:
-        """Once a second: looks at the machine, tells every session, frees what is idle."""
-        while True:
-            await asyncio.sleep(_SAMPLE_EVERY_S)
-            try:
-                await self._look()
-            except Exception:  # a look that fails must not be the last one: memory is guarded by it
-                log.exception("the machine could not be looked at")
-
-    async def _look(self) -> None:
-        self._sample = sample = await asyncio.to_thread(self._monitor.sample)
-        self.telemetry.sampled(sample, len(self._hosts))
-        self._models.release_idle(
-            0.0 if sample.ram_available_mb < _LOW_RAM_MB else self.settings.idle_model_s
-        )
-        for host in list(self._hosts.values()):
-            host.engine.resources(sample, self._clock())
-            host.drain()
-        expired = self._clock() - _TOMBSTONE_S
-        for session_id in [i for i, stone in self._tombstones.items() if stone.buried_s < expired]:
-            del self._tombstones[session_id]
-        if self._clock() - self._trimmed_s >= _TRIM_EVERY_S:
-            await asyncio.to_thread(heap.trim)
-            self._trimmed_s = self._clock()
-
-
-def _hashes(session: SessionHost | Tombstone | None) -> tuple[str, ...]:
-    match session:
-        case SessionHost():
-            return session.session.token_hashes
-        case Tombstone():
-            return session.token_hashes
-        case None:
-            return ()
+    def _suspend(self, host: SessionHost) -> None:
+        del self._hosts[host.session.session_id]
+        self._suspended.add(host)
 
 
 def _uuid(session_id: str) -> str:

@@ -13,12 +13,20 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from rtstt_lab.errors import AuthenticationError, MalformedFrameError, OriginError, RtsttError
-from rtstt_lab.protocol.messages import CreatedSession, CreateSession, RenewToken
+from rtstt_lab.protocol.blocks import last_receipt
+from rtstt_lab.protocol.messages import (
+    MAX_BLOCK_BYTES,
+    BlockReceipt,
+    CreatedSession,
+    CreateSession,
+    RenewToken,
+)
 from rtstt_lab.server import auth, link
 from rtstt_lab.server.host import SessionHost
 from rtstt_lab.server.limits import read_body
+from rtstt_lab.server.past import Suspended, Tombstone
 from rtstt_lab.server.quotas import Quotas
-from rtstt_lab.server.registry import SessionRegistry, Tombstone
+from rtstt_lab.server.registry import Known, SessionRegistry
 
 _Body = TypeVar("_Body")
 _MEDIA_TYPES: Constant = {
@@ -46,12 +54,12 @@ def check_origin(connection: HTTPConnection) -> None:
     """
     registry, origin = registry_of(connection), connection.headers.get("origin")
     session_id = connection.path_params.get("session_id")
-    host = registry.host(session_id) if origin is not None and session_id is not None else None
+    pages = registry.pages(session_id) if origin is not None and session_id is not None else ()
     if not auth.origin_allowed(
         origin,
         connection.headers.get("host"),
         registry.settings.allowed_origins,
-        host.pages if host else (),
+        pages,
     ):
         raise OriginError("origin_refused", origin=(origin or "")[:200])
 
@@ -69,7 +77,7 @@ def require_api_token(request: Request) -> None:
 def schemas(*more: type) -> dict[str, Any]:
     """JSON Schemas of the bodies, for the OpenAPI document."""
     _, components = msgspec.json.schema_components(
-        (CreateSession, CreatedSession, RenewToken, *more), ref_template=_SCHEMAS + "{name}"
+        (CreateSession, CreatedSession, RenewToken, BlockReceipt, *more), ref_template=_SCHEMAS + "{name}"
     )
     return components
 
@@ -146,7 +154,51 @@ async def new_session_token(request: Request, session_id: str) -> Response:
     """A fresh session token, as for a page that was loaded again."""
     require_api_token(request)
     wanted = _parse(await _body(request) or b"{}", RenewToken)
-    return _json({"session_token": registry_of(request).renew_token(session_id, wanted.origin)}, 201)
+    token = await registry_of(request).renew_token(session_id, wanted.origin)
+    return _json({"session_token": token}, 201)
+
+
+@router.post(
+    "/{session_id}/blocks",
+    status_code=202,
+    dependencies=_checked,
+    response_class=Response,
+    responses={
+        202: {"description": "Taken, as far as the receipt says", **_content("BlockReceipt")},
+        401: {"description": "Neither the session's token nor the API's", **_content("Problem")},
+        404: {"description": "No such session", **_content("Problem")},
+        413: {"description": "Longer than limits.max_block_bytes", **_content("Problem")},
+        422: {"description": "A record that can't be read: nothing was taken", **_content("Problem")},
+        429: {"description": "Over a limit; see Retry-After", **_content("Problem")},
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": False,
+            "description": "Records one behind the other: an unsigned 32-bit little-endian length, JSON of "
+            "that length (an AudioHeader or a ClientControl), and after an AudioHeader its audio. Without "
+            "any it only asks what is new.",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def take_block(
+    request: Request,
+    session_id: str,
+    after: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
+    new: bool = False,
+) -> Response:
+    """Takes chunks and buttons where no WebSocket gets through; tells marks and events since ``after``."""
+    registry, token = registry_of(request), _token(request)
+    registry.authorise(session_id, token)
+    body = await read_body(request.stream(), MAX_BLOCK_BYTES)
+    found = registry.authorise(session_id, token)
+    if isinstance(found, Tombstone):
+        status = found.status
+        receipt = last_receipt(found.last_event, status.phase.value, status.received, after)
+    else:
+        host = await registry.host_or_reopen(session_id)
+        receipt = host.receive_block(body, token=token or "", after=after, new=new)
+    return Response(msgspec.json.encode(receipt), 202, media_type="application/json")
 
 
 @router.delete("/{session_id}", status_code=204, dependencies=_checked, response_class=Response)
@@ -176,10 +228,14 @@ async def session_link(socket: WebSocket, session_id: str) -> None:
         registry = registry_of(socket)
         if host := registry.host(session_id):
             await link.serve_link(socket, host)
+            return
+        registry.known(session_id)
+        hello = await link.hello(socket)
+        found = registry.authorise(session_id, hello.token)
+        if isinstance(found, Tombstone):
+            await link.tell_last(socket, found.last_event, 1000, "completed")
         else:
-            stone = registry.tombstone(session_id)
-            registry.authorise(session_id, (await link.hello(socket)).token)
-            await link.tell_last(socket, stone.last_event, 1000, "completed")
+            await link.serve_link(socket, await registry.host_or_reopen(session_id), hello)
     except RtsttError as error:
         await link.refuse(socket, error)
 
@@ -191,13 +247,16 @@ async def session_events(socket: WebSocket, session_id: str, after: Annotated[in
     try:
         check_origin(socket)
         registry = registry_of(socket)
-        if not registry.host(session_id):
-            registry.tombstone(session_id)
+        registry.known(session_id)
         found = registry.authorise(session_id, (await link.hello(socket)).token)
-        if isinstance(found, SessionHost):
-            await link.serve_viewer(socket, found, after)
-        else:
-            await link.tell_last(socket, found.last_event, 1000, "completed")
+        match found:
+            case SessionHost():
+                await link.serve_viewer(socket, found, after)
+            case Suspended():  # looking at it doesn't take it up
+                frames = await registry.events(session_id)
+                await link.tell_all(socket, frames[after:], 1000, "suspended")
+            case Tombstone():
+                await link.tell_last(socket, found.last_event, 1000, "completed")
     except RtsttError as error:
         await link.refuse(socket, error)
 
@@ -210,7 +269,7 @@ def _token(request: Request) -> str | None:
     return auth.bearer(request.headers.get("authorization"))
 
 
-def _described(session: SessionHost | Tombstone) -> dict[str, object]:
+def _described(session: Known) -> dict[str, object]:
     status = session.engine.status() if isinstance(session, SessionHost) else session.status
     return {field.name: getattr(status, field.name) for field in fields(status)} | {
         "metadata": session.metadata

@@ -2,6 +2,6 @@
 
 from rtstt_lab.transcript.model import Transcript
 from rtstt_lab.transcript.render import FORMATS, render
-from rtstt_lab.transcript.store import TranscriptHeader, history, save
+from rtstt_lab.transcript.store import TranscriptHeader, history, remove, save, supersede
 
-__all__ = ["FORMATS", "Transcript", "TranscriptHeader", "history", "render", "save"]
+__all__ = ["FORMATS", "Transcript", "TranscriptHeader", "history", "remove", "render", "save", "supersede"]

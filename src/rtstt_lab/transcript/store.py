@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -21,6 +21,7 @@ from rtstt_lab.transcript.model import Transcript
 from rtstt_lab.transcript.render import render
 
 _NAME: Final = re.compile(r"transcripcion_\d{8}_\d{6}(_\d+)?\.txt")
+_STEM: Final = re.compile(r"transcripcion_\d{8}_\d{6}")
 _FIELDS: Final = ("started", "duration", "latency", "model", "language", "state", "session")
 _MAX_HEADER_CHARACTERS: Final = 4_096
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -70,6 +71,32 @@ def save(transcript: Transcript, folder: Path, language_ui: str = "en") -> Path:
             return _publish(fresh, folder, f"transcripcion_{transcript.started_at:%Y%m%d_%H%M%S}")
         finally:
             fresh.unlink(missing_ok=True)
+
+
+def supersede(file: Path, session_id: str) -> None:
+    """Removes what was saved of the same session before: one that went on after that is saved again.
+
+    Args:
+        file: the newest.
+        session_id: whose it is; others of the same second stay.
+    """
+    stem = _STEM.match(file.name)
+    for other in file.parent.glob(f"{stem[0]}*.txt") if stem else ():
+        if other != file and (header := _read_header(other)) and header.session_id == session_id:
+            with suppress(OSError):  # then there are two of them, and the history shows both
+                other.unlink()
+
+
+def remove(file: Path) -> None:
+    """Deletes a transcript; one that is not there is deleted already.
+
+    Raises:
+        StorageError: it can't be.
+    """
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError("transcript_delete", path=file, reason=error.strerror or error) from error
 
 
 def history(folder: Path) -> list[TranscriptHeader]:
