@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -17,11 +19,12 @@ from tests.audio.media import cut, record
 
 from rtstt_lab.audio.files import read_samples
 
-from .talk import CHUNK_BYTES, TOKEN, start
+from .talk import CHUNK_BYTES, TOKEN, Talk, frame, start
 from .watch import Trace, found, watch
 
 WEBM = "audio/webm;codecs=opus"
 BLOCK_BYTES = 5_000_000
+PIECE_BYTES = 960_000
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,41 @@ async def in_webm(server, webm):
     return made, talk
 
 
+async def in_blocks(server, pcm, noise):
+    """A session without a WebSocket: five megabytes in one body, the speech first."""
+    made = server.create(language="en")
+    path = f"/{made['session_id']}/blocks"
+    payloads = [pcm, *(noise[at : at + PIECE_BYTES] for at in range(0, len(noise), PIECE_BYTES))]
+    begins_ms = [sum(map(len, payloads[:seq])) // 32 for seq in range(len(payloads) + 1)]
+    records = [
+        frame(seq, payload, duration_ms=len(payload) // 32, captured_ms=begins_ms[seq])
+        for seq, payload in enumerate(payloads)
+    ]
+    body = control(1, "start", 0) + b"".join(records) + control(2, "stop", len(records))
+    assert len(body) > BLOCK_BYTES
+    events, after, receipt = [], 0, {"phase": "idle"}
+    while receipt["phase"] != "completed":
+        answer = server.rest("POST", f"{path}?after={after}", content=body)
+        assert answer.status_code == 202, answer.text
+        receipt = answer.json()
+        events += receipt.get("events", [])
+        after = max((event["event"] for event in events), default=0)
+        next_seq = receipt["ack"]["next_seq"]
+        body = (
+            b"".join(records[next_seq:]) + control(2, "stop", len(records))
+            if next_seq < len(records)
+            else b""
+        )
+        await asyncio.sleep(0.05)
+    return made, Talk(None, events)
+
+
+def control(n, action, at_seq):
+    """A button's record of a block."""
+    told = json.dumps({"type": "client:control", "action": action, "n": n, "at_seq": at_seq}).encode()
+    return struct.pack("<I", len(told)) + told
+
+
 async def until_it_is_killed(server, pcm):
     """A session that is open when the server is told to end."""
     made = server.create(language="en")
@@ -151,7 +189,7 @@ async def test_nothing_heard_is_written_and_nothing_said_is_logged(tmp_path, pcm
         watcher.begin(server.process.pid)
         assert server.rest("POST", content=noise).status_code == 413
         assert server.rest("POST", json={"prompt": 7, "language": pcm[:900].hex()}).status_code == 422
-        talks = [await in_pcm(server, pcm), await in_webm(server, webm)]
+        talks = [await in_pcm(server, pcm), await in_webm(server, webm), await in_blocks(server, pcm, noise)]
         talks.append(await until_it_is_killed(server, pcm))
         said_on_stdout = await asyncio.to_thread(server.process.stdout.read)
         assert server.process.wait(60) == 0
@@ -165,13 +203,15 @@ async def test_nothing_heard_is_written_and_nothing_said_is_logged(tmp_path, pcm
         if not path.startswith((str(server.output), "/dev/null", "/proc/self/")) and "__pycache__" not in path
     ]
     assert not elsewhere
+    assert not watcher.complete or any(path.endswith(".jsonl") for path in opened)
+    assert not [f for f in files(server.output) if f.suffix == ".jsonl"]
     assert not list(temporary.iterdir())
     assert not list(here.iterdir())
     log = server.log.read_bytes()
     everything = b"".join(
         (*written.values(), *(f.read_bytes() for f in files(server.output)), log, said_on_stdout)
     )
-    assert len([f for f in files(server.output) if f.suffix == ".txt"]) == 3
+    assert len([f for f in files(server.output) if f.suffix == ".txt"]) == 4
 
     (tmp_path / "take.webm").write_bytes(webm)
     heard = read_samples(tmp_path / "take.webm")

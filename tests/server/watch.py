@@ -67,7 +67,7 @@ class Trace:
             The paths that were opened for writing or made, and what was written, by path.
         """
         until = time.monotonic() + within_s
-        while f"\n{pid} +++" not in self._log.read_text("ascii", "replace"):
+        while not re.search(rf"^{pid} +\+\+\+", self._log.read_text("ascii", "replace"), re.MULTILINE):
             assert time.monotonic() < until, "the tracer does not end"
             time.sleep(0.05)
         opened, written = set(), defaultdict(bytearray)
