@@ -60,7 +60,7 @@ class Session:
 
     def adopt(self, socket: ProbeSocket) -> Talk:
         """Takes a socket among the session's."""
-        talk = Talk(socket, self.subject.patience, self.controls)
+        talk = Talk(socket, self.subject.patience, session_id=self.id, controls=self.controls)
         self.talks.append(talk)
         self.subject.talks.append(talk)
         return talk
@@ -111,23 +111,33 @@ class Subject:
         self.patience = patience
         self.talks: list[Talk] = []
 
-    async def request(self, method: str, path: str, **options: Any) -> Answer:
-        """A request; `NotJudged` is not among its outcomes.
+    async def request(self, method: str, path: str, *, patient: bool = True, **options: Any) -> Answer:
+        """A request; a server that wants to be asked again later is, if need be for a minute and a half.
 
         Raises:
             Unmet: the server does not answer.
         """
-        try:
-            return await self.probe.request(method, path, **options)
-        except ConnectionFailedError as error:
-            expected = f"{method} {path}"
-            raise Unmet(expected, phrase("got", text=str(error.parameters["reason"]))) from error
+        deadline_s = self.probe.clock() + _PATIENT_S
+        while True:
+            try:
+                answer = await self.probe.request(method, path, **options)
+            except ConnectionFailedError as error:
+                reason = str(error.parameters["reason"])
+                raise Unmet(f"{method} {path}", phrase("got", text=reason)) from error
+            wait_s = _seconds(answer.headers.get("retry-after"))
+            if not patient or answer.status not in {429, 503} or wait_s is None:
+                return answer
+            if self.probe.clock() + wait_s > deadline_s:
+                raise NotJudged(phrase("full", status=answer.status))
+            await asyncio.sleep(wait_s)
 
-    async def create(self, body: Mapping[str, object] | None = None) -> Answer:
-        """Asks for a session once."""
+    async def create(self, body: Mapping[str, object] | None = None, *, patient: bool = True) -> Answer:
+        """Asks for a session."""
         content = json.dumps(body or {}).encode()
         headers = {"Content-Type": "application/json"}
-        return await self.request("POST", SESSIONS, token=self.token, content=content, headers=headers)
+        return await self.request(
+            "POST", SESSIONS, token=self.token, content=content, headers=headers, patient=patient
+        )
 
     @asynccontextmanager
     async def session(self, **body: object) -> AsyncIterator[Session]:
@@ -161,18 +171,8 @@ class Subject:
         return self.token
 
     async def _created(self, body: Mapping[str, object]) -> wire.CreatedSession:
-        """Asks again where the server says when."""
-        deadline_s = self.probe.clock() + _PATIENT_S
-        while True:
-            answer = await self.create(body)
-            if answer.status == 201:
-                break
-            wait_s = _seconds(answer.headers.get("retry-after"))
-            if answer.status not in {429, 503} or wait_s is None:
-                raise unmet_answer("POST 201", answer)
-            if self.probe.clock() + wait_s > deadline_s:
-                raise NotJudged(phrase("full", status=answer.status))
-            await asyncio.sleep(wait_s)
+        answer = await self.create(body)
+        expect_status(answer, "POST", 201)
         try:
             return msgspec.json.decode(answer.body, type=wire.CreatedSession)
         except msgspec.DecodeError as error:

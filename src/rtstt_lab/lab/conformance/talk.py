@@ -69,11 +69,15 @@ class Talk:
     Args:
         socket: open.
         patience: see there.
+        session_id: of the session.
         controls: of the session, a list that its talks share: the numbers used.
     """
 
-    def __init__(self, socket: ProbeSocket, patience: Patience, controls: list[int]) -> None:
+    def __init__(
+        self, socket: ProbeSocket, patience: Patience, *, session_id: str, controls: list[int]
+    ) -> None:
         self.socket = socket
+        self.session_id = session_id
         self._patience = patience
         self._controls = controls
         self._told: list[Told] = []

@@ -58,11 +58,12 @@ async def gap_becomes_hole(subject: Subject) -> None:
         )
         if lost.fatal:
             raise talk.unmet("server:error fatal=false", lost)
-        await talk.until(wire.ServerAck, next_seq=3, received=wire.Received(accepted=2, lost=1))
+        await talk.until(wire.ServerAck, "received.lost=1", lambda ack: ack.received.lost == 1)
         await talk.socket.drop()
         talk, sync = await session.resume(created.sync.token)
-        if sync.audio_ms and not 650 <= sync.audio_ms <= 850:
-            raise Unmet("sync.audio_ms=750", phrase("got", text=f"sync.audio_ms={sync.audio_ms}"))
+        if sync.next_seq != 3 or not 650 <= sync.audio_ms <= 850:
+            got = phrase("got", text=f"sync.next_seq={sync.next_seq} sync.audio_ms={sync.audio_ms}")
+            raise Unmet("sync={next_seq: 3, audio_ms: 750}", got)
 
 
 @check("R1.given_up")

@@ -178,7 +178,7 @@ async def full(subject: Subject) -> None:
     made: list[tuple[str, str]] = []
     try:
         while len(made) < _MOST_SESSIONS:
-            answer = await subject.create()
+            answer = await subject.create(patient=False)
             if answer.status != 201:
                 break
             body = answer.json()
