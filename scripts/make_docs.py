@@ -1,8 +1,8 @@
 """Writes what is made from the code; ``--check`` only compares.
 
-The diagram and tables in ``docs/lifecycle.md`` (between its markers), a JSON Schema of each message in
-``docs/schemas/``, the AsyncAPI description ``docs/asyncapi.json``, the list ``docs/requirements.md``, and
-``environment.yml``.
+The diagram and tables in ``docs/lifecycle.md`` and the checks in ``docs/conformance.md`` (between their
+markers), a JSON Schema of each message in ``docs/schemas/``, the AsyncAPI description ``docs/asyncapi.json``,
+the list ``docs/requirements.md``, and ``environment.yml``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import msgspec
 
 import make_environment
 import make_requirements
+from rtstt_lab.lab.conformance.report import markdown
+from rtstt_lab.lab.conformance.rules import CHECKS
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import (
     LINK,
@@ -87,6 +89,16 @@ def lifecycle(text: str) -> str:
         table(PHASE, list(PhaseEvent), "phase"),
         shown_table(),
     ]
+    return between_markers(text, parts)
+
+
+def conformance(text: str) -> str:
+    """The document with its table of checks made anew."""
+    return between_markers(text, [markdown(CHECKS, "en")])
+
+
+def between_markers(text: str, parts: Sequence[str]) -> str:
+    """A document with what lies between its markers replaced."""
     made = "\n\n".join([BEGIN, *parts, END])
     return re.sub(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: made, text, flags=re.DOTALL)
 
@@ -157,7 +169,8 @@ def documents() -> dict[Path, str]:
     made[DOCS / "asyncapi.json"] = _dump(asyncapi())
     made[make_requirements.DOCUMENT] = make_requirements.render()
     made[make_environment.FILE] = make_environment.render()
-    made[DOCS / "lifecycle.md"] = lifecycle((DOCS / "lifecycle.md").read_text("utf-8"))
+    for name, write in (("lifecycle.md", lifecycle), ("conformance.md", conformance)):
+        made[DOCS / name] = write((DOCS / name).read_text("utf-8"))
     return made
 
 

@@ -21,10 +21,10 @@ each::
 Calls are the commands (``connect``, ``reconnect``, ``use_blocks``, ``close``, ``start``, ``pause``,
 ``resume``, ``stop``, ``flush``, ``send_audio``), ``link_opened``, ``link_lost`` (``reason``, ``code``),
 ``receive_text`` (``frame``: a string), ``block_answered`` (``block``, ``receipt``: an object),
-``block_failed`` (``block``, ``reason``) and ``handle_timer``. Frames and events compare as objects, whatever
-the order of their keys; numbers compare exactly. A message leaves out fields at their default, on the
-wire and in events. Of an `ErrorReceived` for a frame that cannot be read only the code can be compared: the
-reason is the JSON reader's own.
+``block_failed`` (``block``, ``reason``, ``retry_after_s``, ``code``) and ``handle_timer``. Frames and
+events compare as objects, whatever the order of their keys; numbers compare exactly. A message leaves out
+fields at their default, on the wire and in events. Of an `ErrorReceived` for a frame that cannot be read
+only the code can be compared: the reason is the JSON reader's own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from protocol_world import World
+from protocol_world import Posting, World
 from rtstt_lab.protocol.client import ClientSettings
 from rtstt_lab.protocol.messages import Limits
 
@@ -64,7 +64,7 @@ class Walker:
     def walk(self, length: int = 40) -> World:
         """From the first connection to the end, or to nowhere."""
         world, rng = self.world, self._rng
-        world.call(rng.choice(["connect", "connect", "start"]))
+        world.call(rng.choice(["connect", "connect", "connect", "start", "start", "use_blocks"]))
         if rng.random() < 0.5:
             world.advance(0.5)
         world.call("start")
@@ -95,6 +95,7 @@ class Walker:
             (1, self._delay),
             (1, self._unreachable),
             (1, self._unposted),
+            (1, world.restart),
             (2, world.damage),
             (2, world.drop),
             (2, world.repeat),
@@ -130,7 +131,8 @@ class Walker:
         world.reachable, world.answering = rng.random() < 0.8, rng.random() < 0.9
 
     def _unposted(self) -> None:
-        self.world.posting = self._rng.choice(["answered", "answered", "refused", "unanswered"])
+        choices: list[Posting] = ["answered", "answered", "refused", "busy", "unanswered", "forgotten"]
+        self.world.posting = self._rng.choice(choices)
 
 
 def trace(seed: int) -> dict[str, Any]:

@@ -24,7 +24,14 @@ from rtstt_lab.protocol.server_parts import token_hash
 from rtstt_lab.protocol.server_state import ProtocolState
 from rtstt_lab.types import Final, Partial, Word
 
-Posting: TypeAlias = Literal["answered", "refused", "unanswered"]
+Posting: TypeAlias = Literal["answered", "refused", "busy", "forgotten", "unanswered"]
+
+
+_REFUSALS: dict[Posting, dict[str, Any]] = {
+    "refused": {},
+    "busy": {"retry_after_s": 7.0},
+    "forgotten": {"code": "session_unknown"},
+}
 
 
 @dataclass
@@ -50,8 +57,8 @@ class World:
         delay_s: of the link, each way.
         reachable: whether sockets open.
         answering: whether an opened socket leads to the server.
-        posting: what becomes of a block: it is "answered", "refused" on the way, or "unanswered", its receipt
-            lost.
+        posting: what becomes of a block: it is "answered"; "refused" on the way; the server is "busy", or has
+            "forgotten" the session; or it is "unanswered", its receipt lost.
         steps: what the client was told, and what came of it.
         delivered: numbers that the server gave out, with "audio" or the reason of the hole, in order.
         controls: buttons applied: action, number, at_seq, and how many chunks had been given out.
@@ -337,8 +344,8 @@ class World:
         posting = self.posting
 
         def arrive() -> None:
-            if posting == "refused":
-                self.call("block_failed", block=send.block, reason="refused")
+            if (refusal := _REFUSALS.get(posting)) is not None:
+                self.call("block_failed", block=send.block, reason=posting, **refusal)
                 return
             token, after, new = send.token, send.after, send.new
             receipt = self.server.receive_block(send.body, self.now, token=token, after=after, new=new)

@@ -18,6 +18,10 @@ function call(session, { call: name, args, now }) {
     }
     case "link_lost":
       return session.link_lost(args.reason, now, args.code);
+    case "block_answered":
+      return session.block_answered(args.block, args.receipt, now);
+    case "block_failed":
+      return session.block_failed(args.block, args.reason, now, args);
     case "receive_text":
       return session.receive_text(args.frame, now);
     default:
@@ -39,6 +43,8 @@ function withoutProse(event) {
   return { ...event, message: { ...message, parameters } };
 }
 
+const withBody = (event) => (event.type === "SendBlock" ? { ...event, body: base64(event.body) } : event);
+
 function step(session, expected) {
   let returns = null;
   let raises = null;
@@ -48,7 +54,7 @@ function step(session, expected) {
     if (!(error instanceof RtsttError)) throw error;
     raises = error.key;
   }
-  const events = session.events().map(as_json).map(withoutProse);
+  const events = session.events().map(as_json).map(withBody).map(withoutProse);
   const data = session.data_to_send(expected.now).map(frameAsJson);
   const { link, phase, mode, shown, held_ms, ledger, latency } = session;
   const state = { link, phase, mode, shown, held_ms, finals: session.finals.length, ledger, latency };

@@ -126,7 +126,7 @@ class Conversation(RuleBasedStateMachine):
     def fault(self, fault):
         getattr(self.world, fault)()
 
-    @rule(posting=st.sampled_from(["answered", "refused", "unanswered"]))
+    @rule(posting=st.sampled_from(["answered", "refused", "busy", "forgotten", "unanswered"]))
     def post(self, posting):
         self.world.posting = posting
 

@@ -1,5 +1,6 @@
 /** What a person can ask of a session, and what it knows. Twin of `protocol/client_commands.py`. */
 
+import { BlockPace } from "./blocks.js";
 import { LatencyTracker } from "./latency.js";
 import { follow, shown } from "./lifecycle.js";
 import { ClientLink } from "./link.js";
@@ -23,6 +24,7 @@ export class ClientCommands {
   _events = [];
   _out = [];
   _link;
+  _blocks;
   _audio;
   _controls = new PendingControls();
   _text = new Text(this.tracker);
@@ -37,6 +39,7 @@ export class ClientCommands {
     this.settings = { ...SETTINGS, ...settings };
     this._token = token;
     this._link = new ClientLink(this.settings, this._events);
+    this._blocks = new BlockPace(this.settings);
     this._audio = new AudioSender(this.settings, this.tracker);
     this._alerts = new Alerts(this.settings, this._events);
   }
@@ -45,6 +48,11 @@ export class ClientCommands {
 
   get link() {
     return this._link.state;
+  }
+
+  /** Whether there is no link, and nothing goes in blocks: only `reconnect` or `use_blocks` goes on. */
+  get given_up() {
+    return this.link === "closed" && !this._blocks.active;
   }
 
   get shown() {
@@ -110,24 +118,21 @@ export class ClientCommands {
     if (TERMINAL.includes(this.phase)) throw new RtsttError("lifecycle", { state: this.phase, event: "reconnect" });
     this.clock_ms(now);
     this._cut();
-    const anew = this.link === "closed";
-    this._link.reconnect(now);
+    this._blocks.leave();
     this.mode = "stream";
-    if (anew && this.phase === "finalizing") {
-      // An attempt begins at Connecting (L1); that stop was pressed already follows from it.
-      this.phase = "idle";
-      this._tell_state();
-      this.phase = follow(PHASE, this.phase, "stop");
-    }
+    if (this.link === "closed") this._begin_attempt();
+    this._link.reconnect(now);
     this._tell_state();
   }
 
-  /** Leaves the stream, by hand: audio is kept for block mode until `reconnect`. */
+  /** Leaves the stream, by hand: audio goes in blocks until `reconnect`. */
   use_blocks(now) {
+    if (TERMINAL.includes(this.phase)) throw new RtsttError("lifecycle", { state: this.phase, event: "use_blocks" });
     this.clock_ms(now);
     this._cut();
     this._link.close("blocks", { close: true });
     this.mode = "block";
+    this._blocks.enter(now, { tries_link: false });
     this._tell_state();
   }
 
@@ -135,6 +140,7 @@ export class ClientCommands {
   close(now) {
     this.clock_ms(now);
     this._cut();
+    this._blocks.leave();
     this._link.close("closed", { close: true, code: 1000 });
     this._tell_state();
   }
@@ -189,7 +195,17 @@ export class ClientCommands {
   _number_control(action, now) {
     this.clock_ms(now);
     const control = this._controls.press(action, this._audio.captured);
+    this._blocks.hasten(now);
     if (this.link === "open") this._out.push(encode(control));
+  }
+
+  /** A new attempt begins at Connecting (L1), whatever was pressed already. */
+  _begin_attempt() {
+    this._link.begin_anew();
+    const phase = this.phase;
+    this.phase = "idle";
+    this._tell_state();
+    this.phase = phase;
   }
 
   _cut() {

@@ -15,6 +15,11 @@ export function shown(link, phase) {
   return SHOWN[link][phase];
 }
 
+/** Whether the session has not been stopped yet. */
+export function is_recorded(phase) {
+  return !is_ending(phase);
+}
+
 export function is_ending(phase) {
   return phase === "finalizing" || TERMINAL.includes(phase);
 }

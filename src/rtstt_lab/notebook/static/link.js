@@ -38,13 +38,24 @@ export class ClientLink {
     this.#attempt(now);
   }
 
-  /** An attempt by hand, at once, with the whole ladder before it. */
+  /** An attempt by hand, at once, with the whole ladder behind it; a closed link begins anew first. */
   reconnect(now) {
     if (this.in_use) this.#drop("reconnect");
-    if (this.state === "closed") this.state = "connecting"; // a new attempt has a table of its own
-    else if (this.state === "open") this.#leave_open(now);
+    if (this.state === "open") this.#leave_open(now);
     this.#backoff.reset();
     this.#attempt(now);
+  }
+
+  /** One attempt of a closed link, with no ladder behind it until it has proved itself. */
+  try_again(now) {
+    this.begin_anew();
+    this.#backoff.use_up();
+    this.#attempt(now);
+  }
+
+  /** A closed link: the next attempt has a table of its own. */
+  begin_anew() {
+    this.state = "connecting";
   }
 
   /** The socket is up; the server has not said a word yet. */

@@ -76,6 +76,7 @@ function readObject({ properties = {}, required = [], additionalProperties }, va
 /** The opposite of reading: without the fields that have their default. */
 function written(schema, value) {
   if (schema.$ref) return written(SCHEMAS[schema.$ref], value);
+  if (schema.discriminator) return plain(value);
   if (schema.anyOf) return value === null ? null : written(schema.anyOf.find(({ type }) => type !== "null"), value);
   if (schema.type === "array") return value.map((item) => written(schema.items || {}, item));
   if (!schema.properties) return value;
@@ -101,11 +102,22 @@ export function encode(message) {
 
 /** Reads a server's text frame; throws an RtsttError for one that is malformed. */
 export function decode_server_message(frame) {
-  try {
+  return decoded(() => {
     const value = JSON.parse(frame);
     const name = String(value?.type).startsWith("server:") ? MESSAGES[value.type] : undefined;
     if (!name) throw new Mismatch("$.type");
     return read(SCHEMAS[name], value, "$");
+  });
+}
+
+/** Reads the answer to a block, already parsed; throws an RtsttError for one that is malformed. */
+export function decode_receipt(value) {
+  return decoded(() => read(SCHEMAS.BlockReceipt, value, "$"));
+}
+
+function decoded(act) {
+  try {
+    return act();
   } catch (error) {
     if (error instanceof Mismatch || error instanceof SyntaxError) {
       throw new RtsttError("frame_malformed", { reason: error.message.slice(0, 200) });

@@ -7,11 +7,18 @@ import { Counter } from "./timing.js";
 export class PendingControls {
   pending = [];
   #made = 0;
+  #stop = null;
+
+  /** The chunks below this one came before the stop that the server has applied; 0 if it has not. */
+  get stopped_at() {
+    return this.#stop && !this.pending.includes(this.#stop) ? this.#stop.at_seq : 0;
+  }
 
   /** Numbers a button. */
   press(action, at_seq) {
     const control = { type: "client:control", action, n: ++this.#made, at_seq };
     this.pending.push(control);
+    this.#keep_stop();
     return control;
   }
 
@@ -23,6 +30,7 @@ export class PendingControls {
       n: control.n + controls,
       at_seq: control.at_seq + next_seq,
     }));
+    this.#keep_stop();
   }
 
   /** The server has applied those up to `n`. */
@@ -38,6 +46,10 @@ export class PendingControls {
   /** All of them, to be sent again. */
   frames() {
     return this.pending.map(encode);
+  }
+
+  #keep_stop() {
+    this.#stop = this.pending.find((control) => control.action === "stop") ?? null;
   }
 }
 

@@ -29,6 +29,16 @@ export class AudioSender {
     return this.#window.captured;
   }
 
+  /** The first chunk that the server has not received, as far as is known. */
+  get next_seq() {
+    return this.#window.next_seq;
+  }
+
+  /** Whether there is audio to send, and room for it at the server. */
+  get may_send() {
+    return this.#window.block(0).length > 0;
+  }
+
   /** First and last chunk in the buffer; null if it is empty. */
   get bounds() {
     return this.#window.bounds;
@@ -65,18 +75,22 @@ export class AudioSender {
     this.#mimes = new Map([...this.#mimes].map(([stream, mime]) => [stream + next_stream, mime]));
   }
 
-  /** A link is open: starts again at the chunk the server wants; returns those it wants that were given up. */
-  synchronise(sync, limits, now) {
+  /** The server has said where it stands: starts again at the chunk it wants; returns those it wants that were given up. */
+  synchronise(sync, limits) {
     this.#received = sync.received;
-    const given_up = this.#window.synchronise(sync.next_seq);
+    const given_up = this.#window.synchronise(sync.next_seq, sync.header_seq);
     this.#window.advance(sync.next_seq, sync.committed_seq, sync.resume_seq);
     this.#window.credit_ms = sync.credit_ms;
     this.#window.max_chunk_bytes = limits.max_chunk_bytes;
     this.#mimes_told.clear();
+    return given_up;
+  }
+
+  /** A link is open, and synchronised: what is held may go at once. */
+  link_opened(limits, now) {
     this.#progress_at = now;
     this.#pace = new TokenBucket(limits.max_chunks_per_s, limits.max_chunks_per_s, now);
     this.#pace.grant(this.#window.waiting.length, now);
-    return given_up;
   }
 
   /** The server answered a frame, or told its marks. */
@@ -99,10 +113,16 @@ export class AudioSender {
     this.#pace = null;
   }
 
-  /** The session takes no more audio; returns first and last chunk lost by this, if any. */
-  finish(received = null) {
-    this.#received = received ?? this.#received;
-    return this.#window.close();
+  /** The session takes no more than it has received, or lies below `end`; returns first and last chunk lost, if any. */
+  close(end) {
+    return this.#window.close(end);
+  }
+
+  /** The session is over, and this is the server's half of the ledger; returns first and last chunk lost, if any. */
+  finish(received) {
+    this.#received = received;
+    this.#window.advance(received.accepted + received.lost, 0, 0);
+    return this.#window.free();
   }
 
   /** The next audio frame that may go out at `now` (`now_ms` on the wire clock), counted as sent; null if none may. */
@@ -110,10 +130,16 @@ export class AudioSender {
     const chunk = this.#window.to_send();
     if (!chunk || now < this.#hold_until || !this.#pace?.take(now)) return null;
     if (!this.#window.unanswered) this.#progress_at = now;
+    const frame = this.#frame(chunk, now, now_ms);
     this.#window.sent(chunk);
-    this.#transmitted += 1;
-    this.#tracker.sent(chunk.seq, { duration_ms: chunk.duration_ms, end_ms: chunk.end_ms, now });
-    return this.#frame(chunk, now_ms);
+    return frame;
+  }
+
+  /** The frames of one block of so many bytes of audio, counted as sent; its receipt says what is wanted then. */
+  block(now, now_ms, max_bytes) {
+    this.#mimes_told.clear();
+    if (now < this.#hold_until) return [];
+    return this.#window.block(max_bytes).map((chunk) => this.#frame(chunk, now, now_ms));
   }
 
   /** When `next_frame` or `due` has something to do, if a link is open. */
@@ -132,12 +158,15 @@ export class AudioSender {
     this.#progress_at = now;
   }
 
-  #frame({ seq, stream, payload, crc32, duration_ms, captured_ms }, now_ms) {
+  #frame(chunk, now, now_ms) {
+    const { seq, stream, payload, crc32, duration_ms, captured_ms, end_ms } = chunk;
+    this.#transmitted += 1;
+    this.#tracker.sent(seq, { duration_ms, end_ms, now });
     const mime = this.#mimes_told.has(stream) ? null : (this.#mimes.get(stream) ?? null);
     this.#mimes_told.add(stream);
     const bytes = payload?.length ?? 0;
     const facts = { seq, stream, bytes, crc32, duration_ms, captured_ms, sent_ms: now_ms };
-    const header = { type: "client:audio_chunk", ...facts, mime, lost: payload === null };
+    const header = { type: "client:audio_chunk", ...facts, mime, lost: payload === null, header: this.#window.is_header(chunk) };
     return encode_audio(header, payload ?? new Uint8Array());
   }
 }

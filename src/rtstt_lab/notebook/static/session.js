@@ -6,14 +6,19 @@
  * monotonic time in seconds.
  */
 
+import { encode_block, sync_of } from "./blocks.js";
 import { ClientCommands } from "./commands.js";
-import { is_ending, known_phase, reconcile } from "./lifecycle.js";
-import { RtsttError, decode_server_message, encode, plain } from "./messages.js";
+import { is_ending, is_recorded, known_phase, reconcile } from "./lifecycle.js";
+import { RtsttError, decode_receipt, decode_server_message, encode, plain } from "./messages.js";
 import { MESSAGES, NEVER_RETRIED, TERMINAL } from "./tables.js";
 import { earliest, to_ms } from "./timing.js";
 
-/** An event as plain JSON, as Python's `as_json` writes it. */
+/** Refusals of a block after which none is tried. */
+export const NO_BLOCKS = ["authentication", "origin_refused", "session_unknown", "session_no_uuid"];
+
+/** An event as plain JSON, as Python's `as_json` writes it; only bodies stay as they are. */
 export function as_json(event) {
+  if (event.receipt) return { ...event, receipt: plain(event.receipt, "BlockReceipt") };
   if (event.message) return { ...event, message: plain(event.message) };
   return event.summary ? { ...event, summary: plain(event.summary, "Summary") } : event;
 }
@@ -63,6 +68,25 @@ export class ClientSession extends ClientCommands {
     }
   }
 
+  /** The server's answer to a SendBlock, as it came; one that is not waited for any more changes nothing. */
+  block_answered(block, receipt, now) {
+    if (!this._blocks.awaits(block)) return;
+    try {
+      this._receive_receipt(block, decode_receipt(receipt), now);
+    } catch (error) {
+      if (!(error instanceof RtsttError)) throw error;
+      this.block_failed(block, error.parameters.reason, now);
+    }
+  }
+
+  /** A SendBlock got no answer, or a refusal; `code`: by the server itself. */
+  block_failed(block, reason, now, { retry_after_s = 0, code = null } = {}) {
+    if (!this._blocks.awaits(block)) return;
+    if (this._is_over()) this._blocks.leave();
+    else if (NO_BLOCKS.includes(code)) this._give_blocks_up(reason);
+    else this._blocks.failed(reason, now, retry_after_s);
+  }
+
   /** What happened since the last call, oldest first. */
   events() {
     return this._events.splice(0);
@@ -80,7 +104,7 @@ export class ClientSession extends ClientCommands {
 
   /** When `handle_timer` is to be called, if nothing else happens before; null for never. */
   next_deadline() {
-    return earliest(this._link.deadline, this._audio.deadline(), this._alerts.deadline());
+    return earliest(this._link.deadline, this._audio.deadline(), this._alerts.deadline(), this._blocks.deadline);
   }
 
   /** Does what is due by `now`; calling it early or twice does no harm. */
@@ -88,6 +112,21 @@ export class ClientSession extends ClientCommands {
     const due = this._link.due(now);
     if (due === "ping") this._ping(now);
     else if (due) this._lose(due, now, { close: true });
+    switch (this._blocks.due(now)) {
+      case "send":
+        this._send_block(now);
+        break;
+      case "timeout":
+        this.block_failed(this._blocks.number, "timeout", now);
+        break;
+      case "give_up":
+        this._give_blocks_up(this._blocks.reason);
+        break;
+      case "try_link":
+        if (this.link !== "closed" || !is_recorded(this.phase)) break;
+        this._link.try_again(now);
+        this._tell_state();
+    }
     this._audio.due(now);
     this._alerts.due(now);
   }
@@ -104,11 +143,11 @@ export class ClientSession extends ClientCommands {
         this._synchronise(message.sync, now);
         return this._events.push({ type: "StatusReceived", message });
       case "server:error":
-        return this._receive_error(message, now);
+        return this._receive_numbered(message, now);
       case "server:ping":
         return this._out.push(encode({ type: "client:pong", sent_ms: message.sent_ms }));
     }
-    if (this.link !== "open") throw new RtsttError("lifecycle", { state: this.link, event: MESSAGES[message.type] });
+    if (this.link !== "open") return this._receive_outcome(message, now);
     switch (message.type) {
       case "server:pong":
         this._link.proved(now);
@@ -126,6 +165,21 @@ export class ClientSession extends ClientCommands {
   _synchronise(sync, now) {
     const server = known_phase(sync.phase);
     if (this.link === "open") throw new RtsttError("lifecycle", { state: this.link, event: "sync" });
+    this._adopt(sync);
+    this._blocks.leave();
+    this.mode = "stream";
+    const outage_s = this._link.answered(now);
+    this._audio.link_opened(this.limits, now);
+    this._follow(server, sync.controls);
+    this._out.push(...this._controls.frames());
+    if (outage_s !== null) {
+      this._events.push({ type: "Resumed", attempt: this._link.attempt, outage_s, next_seq: sync.next_seq });
+      this._alerts.reconnected(now);
+    }
+  }
+
+  /** Goes on from where the server stands. */
+  _adopt(sync) {
     if (!this._synchronised) {
       this._audio.take_numbers(sync);
       this._controls.take_numbers(sync);
@@ -133,14 +187,40 @@ export class ClientSession extends ClientCommands {
     this._synchronised = true;
     this._token = sync.token;
     this._newest_event = sync.last_event;
-    for (const seq of this._audio.synchronise(sync, this.limits, now)) this._tell_lost(seq, seq, "given_up");
-    const outage_s = this._link.answered(now);
-    this._follow(server, sync.controls);
-    this._out.push(...this._controls.frames());
-    if (outage_s !== null) {
-      this._events.push({ type: "Resumed", attempt: this._link.attempt, outage_s, next_seq: sync.next_seq });
-      this._alerts.reconnected(now);
+    this._last_event = Math.min(this._last_event, sync.last_event);
+    for (const seq of this._audio.synchronise(sync, this.limits)) this._tell_lost(seq, seq, "given_up");
+  }
+
+  _receive_receipt(block, receipt, now) {
+    const server = known_phase(receipt.phase);
+    const { next_seq: wanted } = this._audio;
+    const known = this._last_event;
+    const anew = !this._blocks.synchronised;
+    this._adopt(sync_of(receipt, this._token));
+    this._events.push({ type: "BlockReceived", block, receipt });
+    for (const message of receipt.events) {
+      if (message.event !== this._last_event + 1 && message.type !== "server:session_completed") continue;
+      this._last_event = message.event;
+      this._apply(message, now);
     }
+    for (const { code, message, seq } of receipt.rejected) {
+      const rest = { parameters: {}, fatal: false, retry_after_ms: null, event: 0 };
+      this._apply({ type: "server:error", code, message, retryable: true, seq, ...rest }, now);
+    }
+    this._follow(server, receipt.ack.controls);
+    if (this._is_over() && known === this._last_event) return this._blocks.leave(); // that was told, too
+    const progress = anew || this._audio.next_seq > wanted;
+    this._blocks.answered(now, { at_once: this._last_event > known || (progress && this._audio.may_send) });
+  }
+
+  /** The session ended while this client was away: what is left of it says how, and nothing else. */
+  _receive_outcome(message, now) {
+    if (message.type !== "server:session_completed") {
+      throw new RtsttError("lifecycle", { state: this.link, event: MESSAGES[message.type] });
+    }
+    this._link.answered(now);
+    this._last_event = this._newest_event = message.event;
+    this._apply(message, now);
   }
 
   _receive_ack(ack, now) {
@@ -165,8 +245,13 @@ export class ClientSession extends ClientCommands {
   }
 
   _receive_numbered(message, now) {
-    if (!this._is_next(message.event, now)) return;
+    if (this._is_next(message.event, now)) this._apply(message, now);
+  }
+
+  _apply(message, now) {
     switch (message.type) {
+      case "server:error":
+        return this._apply_error(message, now);
       case "server:transcription_final":
         this._text.settle(message, now);
         this._alerts.latency(this.tracker.current_s(now));
@@ -180,18 +265,18 @@ export class ClientSession extends ClientCommands {
         this.tracker.finish(now);
         this.summary = message.summary;
         for (const phase of ["finalizing", "completed"]) this._follow(phase, 0);
-        this._audio.finish(message.summary.received);
+        this._tell_over(this._audio.finish(message.summary.received));
         this._events.push({ type: "Completed", summary: message.summary });
     }
   }
 
-  _receive_error(message, now) {
-    if (!this._is_next(message.event, now)) return;
+  _apply_error(message, now) {
     this._events.push({ type: "ErrorReceived", message });
     const retry_after_s = (message.retry_after_ms ?? 0) / 1000;
     if (message.fatal && message.retryable) this._lose(message.code, now, { close: true, retry_after_s });
     else if (message.fatal) this._give_up(message.code, true);
     else if (retry_after_s) this._audio.hold(now + retry_after_s);
+    if (message.code === "chunk_after_stop" && message.seq !== null) this._tell_over(this._audio.close(message.seq));
     if (message.code === "chunk_lost") {
       const { first, last, reason } = message.parameters;
       this._tell_lost(first, last, reason);
@@ -212,10 +297,20 @@ export class ClientSession extends ClientCommands {
   /** Takes the server's phase over, with the buttons that it has not applied yet. */
   _follow(server, controls) {
     this._controls.applied(controls);
-    this.phase = reconcile(this.phase, server, this._controls.steps());
-    const lost = is_ending(server) ? this._audio.finish() : null;
-    if (lost) this._tell_lost(...lost, "session_over");
+    const phase = reconcile(this.phase, server, this._controls.steps());
+    // What blocks have brought to its end is an attempt of its own (L1).
+    if (phase === "completed" && this.phase !== "completed" && this.link === "closed") this._begin_attempt();
+    this.phase = phase;
+    if (is_ending(server)) this._tell_over(this._audio.close(this._controls.stopped_at));
     this._tell_state();
+    if (phase === "completed" && this._blocks.active && this.link !== "closed") {
+      this._link.close("completed", { close: true });
+      this._tell_state();
+    }
+  }
+
+  _tell_over(lost) {
+    if (lost) this._tell_lost(...lost, "session_over");
   }
 
   // --- inside ---
@@ -230,18 +325,49 @@ export class ClientSession extends ClientCommands {
     this._out.push(...this._controls.frames(), this._ack());
   }
 
+  /** The next block; before the server has said where it stands, nothing but the question. */
+  _send_block(now) {
+    const max_bytes = Math.min(this._blocks.max_bytes, Math.floor(this.limits.max_block_bytes / 2));
+    const frames = this._blocks.synchronised ? this._audio.block(now, this.clock_ms(now), max_bytes) : [];
+    const controls = this._synchronised ? this._controls.pending : [];
+    this._acked_event = this._last_event;
+    this._events.push({
+      type: "SendBlock",
+      block: this._blocks.sent(now),
+      body: encode_block(controls, frames),
+      after: this._last_event,
+      new: !this._synchronised,
+      token: this._token,
+    });
+  }
+
+  /** Whether the session has ended and all that was said of it is here. */
+  _is_over() {
+    return TERMINAL.includes(this.phase) && this._last_event >= this._newest_event;
+  }
+
   _lose(reason, now, { close, retry_after_s = 0 }) {
     this._cut();
-    if (TERMINAL.includes(this.phase) && this._last_event >= this._newest_event) this._link.close(reason, { close });
+    if (this._is_over()) this._link.close(reason, { close });
     else if (!this._link.lost(reason, now, { close, retry_after_s })) {
-      this.mode = "block";
-      this._report(new RtsttError("connection_failed", { attempts: this._link.attempt + 1, reason }));
+      if (this._blocks.active) this._blocks.link_failed(now);
+      else {
+        this.mode = "block";
+        this._blocks.enter(now, { tries_link: true });
+        this._report(new RtsttError("connection_failed", { attempts: this._link.attempt + 1, reason }));
+      }
     }
     this._tell_state();
   }
 
+  _give_blocks_up(reason) {
+    this._report(new RtsttError("blocks_refused", { reason }), true);
+    this._give_up("blocks_refused", true);
+  }
+
   _give_up(reason, close) {
     this._cut();
+    this._blocks.leave();
     this._link.close(reason, { close });
     this._tell_state();
   }

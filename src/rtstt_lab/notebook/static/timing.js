@@ -58,6 +58,10 @@ export class Backoff {
     return this.tried === this.#delays_s.length ? null : this.#delays_s[this.tried++];
   }
 
+  use_up() {
+    this.tried = this.#delays_s.length;
+  }
+
   reset() {
     this.tried = 0;
   }
