@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
@@ -232,3 +234,33 @@ def test_export_needs_no_server(tmp_path: Path) -> None:
     assert saved.read_text("utf-8") == "as saved"
     assert demo.export("vtt") == saved.with_suffix(".vtt")
     demo.close()
+
+
+@pytest.mark.requirement("R1", "U1", "L4")
+def test_a_server_that_died_comes_back_and_its_panels_say_so(tmp_path: Path) -> None:
+    """Killed while a session is open: same port, same session, a note in each person's language."""
+    server = LocalServer(model="tiny.en", output=tmp_path)
+    words = {"en": "nothing was lost", "es": "no se ha perdido nada"}
+    panels = {
+        language: LiveDemo("tiny.en", "en", language, output=tmp_path, server=server) for language in words
+    }
+    noted: dict[str, Queue[str]] = {language: Queue() for language in words}
+    for language, panel in panels.items():
+        panel._note.observe(lambda change, notes=noted[language]: notes.put(change["new"]), "value")
+    sent: Queue[dict[str, Any]] = Queue()
+    capture = panels["es"].capture
+    capture.send = sent.put
+    capture._handle_custom_msg({"type": "access", "origin": "http://localhost:8888"}, [])
+    granted = sent.get(timeout=60)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    for language, said in words.items():
+        while said not in noted[language].get(timeout=60):
+            pass
+    capture._handle_custom_msg({"type": "access", "origin": "http://localhost:8888"}, [])
+    again = sent.get(timeout=60)
+    assert (again["session_id"], again["port"]) == (granted["session_id"], granted["port"])
+    assert again["token"] != granted["token"]
+    for panel in panels.values():
+        panel.close()
+    server.stop()

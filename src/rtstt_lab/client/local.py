@@ -95,6 +95,7 @@ class LocalServer:
         self._starting = threading.Lock()
         self._spawning = threading.Lock()
         self._stopped = threading.Event()
+        self._ready = False
 
     @property
     def url(self) -> str:
@@ -110,6 +111,12 @@ class LocalServer:
     def running(self) -> bool:
         """The child is there."""
         return self._child is not None and self._child.running
+
+    @property
+    def restarting(self) -> bool:
+        """The child died, and another one is coming."""
+        attended = self._attendant is not None and self._attendant.is_alive()
+        return attended and not self._ready and not self._stopped.is_set()
 
     @property
     def messages(self) -> list[str]:
@@ -180,6 +187,7 @@ class LocalServer:
         await asyncio.to_thread(self.stop)
 
     def _launch(self, port: int) -> None:
+        self._ready = False
         with self._spawning:
             if self._stopped.is_set():
                 raise ServiceError("server_start", reason="–")
@@ -193,6 +201,7 @@ class LocalServer:
                 self._note,
             )
         self.port = child.port(self._ready_timeout_s)
+        self._ready = True
 
     def _end(self, timeout_s: float) -> None:
         with self._spawning:
@@ -205,6 +214,7 @@ class LocalServer:
         """Puts another child in the place of one that died; who ended with 0 was told to."""
         deaths = Counter(_MOST_DEATHS, _DEATHS_WITHIN_S)
         while (child := self._child) and child.process.wait() != 0 and not self._stopped.is_set():
+            self._ready = False
             self.given_up = deaths.add(time.monotonic())
             self._say("server.given_up" if self.given_up else "server.died")
             child.end(timeout_s=0.0)

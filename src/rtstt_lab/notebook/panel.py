@@ -71,6 +71,8 @@ class LiveDemo(widgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
         self._model = self._dropdown("model", _model_options(model), model)
         self._language = self._dropdown("language", self._language_options(), language)
         self._note = widgets.HTML()
+        self._server_note = ""
+        self._restarts_told = self.capture.server.restarts
         self._meters = widgets.HTML().add_class("rtstt-meters")
         self._format = widgets.Dropdown(options=_FORMATS, layout=widgets.Layout(width="5em"))
         self._export = widgets.Button(description=self._text("export"), icon="download", disabled=True)
@@ -147,9 +149,24 @@ class LiveDemo(widgets.VBox):  # type: ignore[misc] # ipywidgets ships no types
         """Draws the meters once a second, also while a cell keeps the kernel busy."""
         while True:
             await asyncio.sleep(_FOLLOW_EVERY_S)
+            self._tell_of_server()
             if self.capture.session_id and self.capture.server.running:
                 with suppress(ServiceError):  # a server that is just ending; the capture widget says so
                     self._draw_meters(await self.capture.status())
+
+    def _tell_of_server(self) -> None:
+        """Says once what becomes of a server that died; its sessions go on when it is back."""
+        server = self.capture.server
+        if server.given_up:
+            note = "server_given_up"
+        elif server.restarting:
+            note = "server_died"
+        else:
+            note = "server_restarted" if server.restarts > self._restarts_told else ""
+            self._restarts_told = server.restarts
+        if note and note != self._server_note:
+            self._note.value = escape(self._text(note))
+        self._server_note = note
 
     def _draw_meters(self, status: dict[str, Any]) -> None:
         if not status.get("metrics"):
