@@ -33,6 +33,7 @@ class ScriptedWorker:
         failures: so many recognitions fail from now on.
         deaf: not even a hole can be fed.
         late: so many chunks' audio stays inside the decoder.
+        lost_s: it says with the next chunk that so much of what it took gave no audio.
         slowed: it says that it decodes less than it wants to.
         most_s: the most audio that one recognition hears, as a window has an end.
     """
@@ -43,6 +44,7 @@ class ScriptedWorker:
         self.failures = 0
         self.deaf = False
         self.late = late
+        self.lost_s = 0.0
         self.slowed = False
         self.most_s = inf
         self.most_pending_s = 0.0
@@ -116,7 +118,8 @@ class ScriptedWorker:
         self._samples += samples
         complete = max(0, seq + 1 - self.late)
         restart = Restart(seq + 1, self.heard_s)
-        return fx.AudioReport(self._samples, complete, restart, None, self.hearing())
+        lost_s, self.lost_s = self.lost_s, 0.0
+        return fx.AudioReport(self._samples, complete, restart, None, self.hearing(), lost_s)
 
     @staticmethod
     def _words(start_s: float, end_s: float) -> tuple[Word, ...]:

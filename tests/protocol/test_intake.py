@@ -112,7 +112,7 @@ def test_each_recorder_tells_its_format():
     formats = [event.format.container for event in server.events if isinstance(event, ev.ChunkAccepted)]
     assert formats == ["pcm", "webm", "webm"]
     assert [out[:2] for out in server.given_out()[3:]] == [(seq, "unreadable") for seq in (3, 4, 5)]
-    assert server.codes() == ["chunk_lost"] * 3
+    assert server.codes() == ["stream_unknown", "chunk_lost"] * 3
 
 
 def test_the_json_form_of_a_chunk_is_the_same_chunk():
@@ -208,3 +208,22 @@ def test_a_chunk_counts_for_no_less_than_its_bytes_must_hold(mime, least_ms):
     server.chunk(0, payload=bytes(1_000_000), mime=mime, duration_ms=0)
     assert server.session.audio_ms == least_ms
     assert server.session.credit_ms == 120_000 - least_ms
+
+
+@pytest.mark.requirement("O3", "E2", "E4")
+def test_a_recorder_without_its_beginning_is_told_once_and_its_chunks_in_runs():
+    """Thousands of chunks that cannot be read, of no length even, make few events, and exact runs."""
+    server = talk()
+    server.chunk(0)
+    for seq in range(1, 2_000):
+        server.at(seq / 10)
+        server.say(wire.ClientPing(0))
+        server.chunk(seq, stream=1, duration_ms=0)
+    server.say(wire.ClientControl("stop", 2, 2_000))
+    assert server.session.received.lost == 1_999
+    codes = server.codes()
+    assert codes.count("stream_unknown") == 1
+    assert codes.count("chunk_lost") <= 40
+    runs = [m.parameters for m in server.got(wire.ServerError) if m.code == "chunk_lost"]
+    assert [run["first"] for run in runs[1:]] == [run["last"] + 1 for run in runs[:-1]]
+    assert (runs[0]["first"], runs[-1]["last"]) == (1, 1_999)

@@ -7,6 +7,7 @@ from datetime import datetime
 from rtstt_lab.engine.figures import Figures
 from rtstt_lab.engine.pipeline import Pipeline
 from rtstt_lab.engine.status import SessionStatus, Stage
+from rtstt_lab.errors import LimitError
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.transcript import Transcript
@@ -45,6 +46,15 @@ class Account:
         """A segment is closed."""
         self.finals.append(final)
         self._figures.final(final.words)
+
+    def exceeded(self, max_events: int) -> LimitError | None:
+        """The limit that the session has reached, if it has; it is finished then (E3)."""
+        limit_s = self._session.limits.max_session_s
+        if self._pipeline.recorded_s >= limit_s:
+            return LimitError("session_length", limit_s=limit_s)
+        if self._session.last_event >= max_events:
+            return LimitError("session_events", limit=max_events)
+        return None
 
     def status(self, stage: Stage) -> SessionStatus:
         """The session at this moment."""

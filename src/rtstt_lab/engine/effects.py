@@ -148,6 +148,8 @@ class AudioReport:
         restart: from where on, once this chunk is committed; ``None`` if nothing can be started here.
         quality: of the last second.
         hearing: of the recognizer.
+        lost_s: audio of chunks that were taken earlier, and that no decoder could make anything of; since the
+            last answer.
     """
 
     samples: int
@@ -155,6 +157,7 @@ class AudioReport:
     restart: Restart | None
     quality: Quality | None
     hearing: Hearing
+    lost_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +169,14 @@ class RecognitionReport:
         samples: decoded so far in all; more than at the last feed when the streams were finished.
         decode_s: how long it took, waiting for the processor included.
         hearing: of the recognizer.
+        lost_s: as in `AudioReport`.
     """
 
     results: tuple[Partial | Final, ...]
     samples: int
     decode_s: float
     hearing: Hearing
+    lost_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

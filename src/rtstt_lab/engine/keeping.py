@@ -60,6 +60,11 @@ class Keeping:
         """What a final says beyond the words that were told as committed."""
         return final.words[len(self._committed) :] if final.segment == self._segment else final.words
 
+    def closing(self) -> Final | None:
+        """The words of the open segment that were told as committed, as a final: nothing better will come."""
+        words, language = self._committed, self._session.language or ""
+        return Final(self._segment, words, self._committed_end_s, language) if words else None
+
     def tail(self, words: Iterable[Word]) -> None:
         """What was said besides, as far as can be told, of a session that is suspended."""
         self._tail = tuple(words)

@@ -20,7 +20,7 @@ from rtstt_lab.engine.settings import EngineSettings
 from rtstt_lab.engine.status import SessionStatus, Stage
 from rtstt_lab.engine.telling import Telling
 from rtstt_lab.engine.watch import Watch
-from rtstt_lab.errors import LimitError, RtsttError, ServiceError
+from rtstt_lab.errors import RtsttError, ServiceError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import Phase, PhaseEvent
@@ -166,6 +166,8 @@ class SessionEngine:
         """A chunk or hole is with the recognizer."""
         if self._pipeline.audio_fed(seq, report):
             self._figures.quality = report.quality
+            self._watch.fed(seq)
+            self._telling.lost(report.lost_s)
             self._telling.heard()
         self._advance(now)
 
@@ -176,7 +178,8 @@ class SessionEngine:
             instead = self._pipeline.audio_failed(seq)
             if isinstance(instead, fx.FeedHole):
                 self._account.whole = False
-                self._session.error(error, seq=seq, numbered=True)
+                if self._watch.unreadable(seq, error.key):
+                    self._session.error(error, seq=seq, numbered=True)
             elif instead is None:
                 self._end_at_once(error)
         self._advance(now)
@@ -185,6 +188,7 @@ class SessionEngine:
         """The recognizer has done its job."""
         kind = self._pipeline.recognised(job, report, now)
         if kind is not None:
+            self._telling.lost(report.lost_s)
             for result in report.results:
                 self._telling.result(result)
             self._telling.heard(everything=kind == "finish")
@@ -340,13 +344,11 @@ class SessionEngine:
     # --- the ways to end ------------------------------------------------------------------------------------
 
     def _check_length(self) -> None:
-        recorded_s = self._pipeline.recorded_s
-        if alert := self._alerts.length(recorded_s):
+        if alert := self._alerts.length(self._pipeline.recorded_s):
             self._session.status(alert)
-        limit_s = self._session.limits.max_session_s
         ending = self._stage is not Stage.OPEN or self._session.phase is Phase.FINALIZING
-        if recorded_s >= limit_s and not ending:
-            self._session.error(LimitError("session_length", limit_s=limit_s), numbered=True)
+        if not ending and (error := self._account.exceeded(self._settings.max_events)):
+            self._session.error(error, numbered=True)
             self._finish()
 
     def _finish(self) -> None:
@@ -387,6 +389,8 @@ class SessionEngine:
     def _end_at_once(self, error: RtsttError) -> None:
         """What is final is saved without waiting for the rest; memory is let go of before, not after."""
         self._telling.release()
+        if closing := self._keeping.closing():
+            self._telling.result(closing)
         self._session.error(error, numbered=True)
         self._pipeline.stop()
         self._effects.append(fx.FreeWorker())

@@ -20,6 +20,7 @@ class EngineSettings:
             hears new words in their context.
         no_audio_s: without a chunk while recording is told.
         hang_s: so long a call that hangs is waited for, before the session is ended and saved.
+        max_events: numbered events of one session: all are kept for those who come back; it is finished then.
         low_memory_mb: a warning below this (A2).
         least_memory_mb: saved and released below this (E3).
     """
@@ -33,5 +34,6 @@ class EngineSettings:
     context_s: float = 3.0
     no_audio_s: float = 2.0
     hang_s: float = 120.0
+    max_events: int = 20_000
     low_memory_mb: float = 1_024.0
     least_memory_mb: float = 256.0

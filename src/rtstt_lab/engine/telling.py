@@ -7,6 +7,7 @@ from rtstt_lab.engine.figures import Alerts
 from rtstt_lab.engine.keeping import Keeping
 from rtstt_lab.engine.pipeline import Pipeline
 from rtstt_lab.engine.watch import Watch
+from rtstt_lab.errors import AudioDecodeError
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.types import Final, Partial
 
@@ -85,6 +86,12 @@ class Telling:
             self._session.status()
         if self._held is None and (mark := self._pipeline.mark(everything=everything)):
             self._keeping.mark(mark)
+
+    def lost(self, seconds: float) -> None:
+        """Audio was taken that no decoder could make anything of (E2)."""
+        if seconds > 0:
+            self._account.whole = False
+            self._session.error(AudioDecodeError("audio_gap", seconds=round(seconds, 1)), numbered=True)
 
     def room(self, now: float) -> None:
         """How much more audio may come, and what a person should know of queue, work and audio."""

@@ -24,6 +24,7 @@ class Watch:
         self._quiet = False
         self._told = False
         self._hanging: dict[Hashable, float] = {}
+        self._failed: tuple[int, str] | None = None
 
     def alerts(self, session: ServerSession, waiting_s: float, now: float) -> list[wire.Alert]:
         """What has begun, or is over, since the last look.
@@ -46,6 +47,17 @@ class Watch:
             self._quiet = quiet
             found.append(wire.Alert("no_audio", quiet, self._no_audio_s if quiet else 0.0))
         return found
+
+    def unreadable(self, seq: int, code: str) -> bool:
+        """A chunk cannot be decoded; whether that is news: of many in a row for one reason the first is."""
+        news = self._failed is None or self._failed[1] != code
+        self._failed = (seq, code)
+        return news
+
+    def fed(self, seq: int) -> None:
+        """A chunk was decoded, or the hole in the place of one that could not be."""
+        if self._failed is not None and self._failed[0] != seq:
+            self._failed = None
 
     def hangs(self, work: Hashable, now: float) -> bool:
         """Work has not returned in time; whether that is news."""

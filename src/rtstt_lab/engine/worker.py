@@ -48,6 +48,7 @@ class SessionWorker:
         self._decoder: StreamDecoder | None = None
         self._first_seq: int | None = None
         self._fed_bytes = 0
+        self._lost_s = self._lost_told_s = 0.0
         self._inside: deque[tuple[int, int]] = deque()
 
     def feed(self, chunk: FeedAudio) -> AudioReport:
@@ -89,7 +90,8 @@ class SessionWorker:
                 self._finish_stream()
             self._settle()
         results, self._results = tuple(self._results), []
-        return RecognitionReport(results, self._samples, self._cpu_clock() - began, self._hearing())
+        lost_s = self._take_lost_s() if job.kind == "finish" else 0.0
+        return RecognitionReport(results, self._samples, self._cpu_clock() - began, self._hearing(), lost_s)
 
     def close(self) -> None:
         """Ends the decoder's thread and drops what it held."""
@@ -136,6 +138,7 @@ class SessionWorker:
         if self._decoder:
             decoder, self._decoder = self._decoder, None
             self._hear(decoder.finish())
+            self._lost_s += decoder.lost_s
         self._inside.clear()
 
     def _hear(self, samples: Samples) -> None:
@@ -152,7 +155,13 @@ class SessionWorker:
         return self._inside[0][0] if self._inside else newest_seq + 1
 
     def _report(self, complete_seq: int, restart: Restart | None) -> AudioReport:
-        return AudioReport(self._samples, complete_seq, restart, self._meter.measure(), self._hearing())
+        measured, hearing = self._meter.measure(), self._hearing()
+        return AudioReport(self._samples, complete_seq, restart, measured, hearing, self._take_lost_s())
+
+    def _take_lost_s(self) -> float:
+        lost_s = self._lost_s + (self._decoder.lost_s if self._decoder else 0.0)
+        new_s, self._lost_told_s = lost_s - self._lost_told_s, lost_s
+        return new_s
 
     def _hearing(self) -> Hearing:
         recognizer = self._recognizer

@@ -135,7 +135,12 @@ class ServerSession(ServerOrder):
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is to be called, if nothing else happens before."""
-        return earliest(self._links.deadline(), self._intake.gap_deadline(), self._control_deadline())
+        return earliest(
+            self._links.deadline(),
+            self._intake.gap_deadline(),
+            self._control_deadline(),
+            self._losses.deadline(),
+        )
 
     def handle_timer(self, now: float) -> None:
         """Does what is due by ``now``; calling it early or twice does no harm."""
@@ -147,6 +152,7 @@ class ServerSession(ServerOrder):
         if (deadline := self._control_deadline()) is not None and now >= deadline:
             self._apply_controls(None)
             self._settle()
+        self._tell_losses()
 
     # --- the engine's steps ---------------------------------------------------------------------------------
 
@@ -159,6 +165,7 @@ class ServerSession(ServerOrder):
         phase = next_phase(self.phase, event)
         if phase is not self.phase:
             self.phase, self._until_seq = phase, None
+            self._tell_losses()
             if phase is not Phase.COMPLETED:
                 self.status()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rtstt_lab.errors import LifecycleError, SequenceError
+from rtstt_lab.errors import AudioFormatError, LifecycleError, SequenceError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Phase, PhaseEvent, next_phase, shown
@@ -79,17 +79,16 @@ class ServerOrder(ServerVoice):
                 self._events.append(ev.ControlApplied(action, self._controls.applied, self.next_seq))
 
     def _tell_holes(self, holes: list[ev.HoleDeclared]) -> None:
-        """Says what is lost, run by run; what the client gave up itself, it knows."""
-        runs: list[tuple[int, int, str]] = []
-        for hole in holes:
-            if hole.reason in ("given_up", "disposed"):
-                continue
-            if runs and runs[-1][1:] == (hole.seq - 1, hole.reason):
-                runs[-1] = (runs[-1][0], hole.seq, hole.reason)
-            else:
-                runs.append((hole.seq, hole.seq, hole.reason))
+        """Says what is lost; and, once a recorder, that nothing of it can be read."""
         self._ack_due |= bool(holes)
-        for first, last, reason in runs:
+        for hole in holes:
+            if self._losses.add(hole):
+                error = AudioFormatError("stream_unknown", seq=hole.seq, stream=hole.stream)
+                self.error(error, seq=hole.seq, numbered=True)
+        self._tell_losses()
+
+    def _tell_losses(self) -> None:
+        for first, last, reason in self._losses.take(self._links.now, everything=not self._open):
             error = SequenceError("chunk_lost", first=first, last=last, reason=reason)
             self.error(error, seq=first, numbered=True)
 

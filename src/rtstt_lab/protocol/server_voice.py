@@ -11,6 +11,7 @@ from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.intake import Intake
 from rtstt_lab.protocol.lifecycle import Link, shown
+from rtstt_lab.protocol.losses import Losses
 from rtstt_lab.protocol.server_links import CLOSE_CODES, ServerLinks, ServerSettings
 from rtstt_lab.protocol.server_parts import Controls, EventLog, Tokens
 from rtstt_lab.protocol.server_state import IntakeState, ProtocolState
@@ -69,6 +70,7 @@ class ServerVoice:
         present, *fresh = state.token_hashes
         self._tokens = Tokens(present, api_token_hash, new_token, tuple(fresh))
         self._intake = Intake(self.limits, self._settings.gap_wait_s, state.intake, state.header_seq)
+        self._losses = Losses()
         self._controls = Controls(applied=state.controls)
         self._log = EventLog(state.frames)
         self._completed_event: int | None = None
