@@ -89,3 +89,39 @@ def test_silence_costs_next_to_nothing(rtstt: Run, tmp_path: Path) -> None:
         assert figures["decodes"] == figures["words"] == 0
         assert 0 < figures["cpu_per_audio_s"] < 0.1
     assert measured["signature"]["model"].startswith("tiny.en ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--kinds", "meteor"), "no kind of fault"),
+        (("--kinds", "kill", "--ids", "en_beckett"), "has room for “kill”"),
+        (("--ids", "es_laboratory"), "holds no recording that can be measured"),
+    ],
+)
+def test_a_campaign_that_cannot_be_drawn_up_is_refused_at_once(
+    rtstt: Run, arguments: tuple[str, ...], reason: str
+) -> None:
+    """An unknown kind, recordings that are too short, a language that the model does not know."""
+    done = rtstt("bench", "faults", "--model", "tiny.en", *arguments)
+    assert done.returncode in {1, 2}
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long
+def test_a_small_campaign_is_reported_whole(rtstt: Run, tmp_path: Path) -> None:
+    """One fault of three kinds, and the sessions without any: every key of the report, and every goal."""
+    done = rtstt(
+        *("bench", "faults", "--model", "tiny.en", "--ids", "en_beckett", "--each", "1"),
+        *("--kinds", "cut,duplicated,cut_while_finalizing", "--json", "out/faults.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out/faults.json").read_text("utf-8"))
+    assert {"faults", "lost_chunks", "lost_words", "repeated_words", "wer_delta", "recovery_s"} <= set(report)
+    assert set(report["faults"]) == {"cut", "duplicated", "cut_while_finalizing"}
+    assert report["faults"]["cut"]["n"] == report["recovery_s"]["cut"]["n"] == 1
+    assert report["goals"]["lost_chunks"]
+    assert report["goals"]["recovered"]
+    assert report["clean"]["sessions"] == 3
+    assert report["signature"]["model"].startswith("tiny.en ")

@@ -107,6 +107,15 @@ def test_cuts_lose_no_word(replay: Replay) -> None:
     assert late > usual + 1.0
 
 
+@pytest.mark.requirement("L4", "L5")
+def test_what_became_final_while_the_client_was_cut_off_still_arrives(replay: Replay) -> None:
+    """Cut right behind stop, the client comes back to a session that is over: it stays for what it missed."""
+    clean, cut = replay(), replay(faults=FaultSchedule.cuts((9.97, 1.5)))
+    assert cut.result.error is None
+    assert cut.result.summary is not None
+    assert normalizer("en")(cut.result.text) == normalizer("en")(clean.result.text)
+
+
 @pytest.mark.requirement("E4")
 def test_damaged_repeated_missing_and_late_chunks_lose_no_word(replay: Replay) -> None:
     """What was rejected or never came is asked for and sent again; each chunk is heard once."""

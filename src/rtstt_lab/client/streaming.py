@@ -22,7 +22,7 @@ from rtstt_lab.errors import AudioError, ConnectionFailedError, RtsttError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, ErrorReceived, OpenLink, SendBlock
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Mode, Phase
+from rtstt_lab.protocol.lifecycle import Link, Mode, Phase
 from rtstt_lab.protocol.messages import BlockReceipt, CreatedSession, ServerError
 
 Observer: TypeAlias = Callable[[float, ClientEvent], None]
@@ -233,7 +233,7 @@ class StreamingClient:
 
     @property
     def _ended(self) -> bool:
-        over = self.session.phase in TERMINAL and self.session.mode is Mode.STREAM
+        over = self.session.over and self.session.mode is Mode.STREAM
         return over or self.session.given_up or self._fault is not None
 
     async def _until(self, condition: Callable[[], bool]) -> None:

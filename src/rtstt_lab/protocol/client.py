@@ -114,7 +114,7 @@ class ClientSession(ClientCommands):
         """
         if not self._blocks.awaits(block):
             return
-        if self._is_over():
+        if self.over:
             self._blocks.leave()
         elif code in NO_BLOCKS:
             self._give_blocks_up(ConnectionFailedError("blocks_refused", reason=reason))
@@ -231,7 +231,7 @@ class ClientSession(ClientCommands):
             error = wire.ServerError(record.code, record.message, retryable=True, seq=record.seq)
             self._apply(error, now)
         self._follow(server, receipt.ack.controls)
-        if self._is_over() and known == self._last_event:  # that was told, too
+        if self.over and known == self._last_event:  # that was told, too
             self._blocks.leave()
             return
         progress = anew or self._audio.next_seq > wanted
@@ -359,13 +359,14 @@ class ClientSession(ClientCommands):
             )
         )
 
-    def _is_over(self) -> bool:
+    @property
+    def over(self) -> bool:
         """Whether the session has ended and all that was said of it is here."""
         return self.phase in TERMINAL and self._last_event >= self._newest_event
 
     def _lose(self, reason: str, now: float, *, close: bool, retry_after_s: float = 0.0) -> None:
         self._cut()
-        if self._is_over():
+        if self.over:
             self._link.close(reason, close=close)
         elif self._link.lost(reason, now, close=close, retry_after_s=retry_after_s):
             pass

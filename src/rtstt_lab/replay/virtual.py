@@ -38,7 +38,7 @@ from rtstt_lab.errors import ConnectionFailedError, RtsttError, UsageError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink, SendBlock
-from rtstt_lab.protocol.lifecycle import TERMINAL, Link, Mode
+from rtstt_lab.protocol.lifecycle import Link, Mode
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.replay.agenda import Agenda
@@ -171,7 +171,7 @@ class _VirtualSession:
         return Replayed(self._result(), self._machine.cpu_s)
 
     def _over(self) -> bool:
-        done = self._client.phase in TERMINAL and self._client.mode is Mode.STREAM
+        done = self._client.over and self._client.mode is Mode.STREAM
         return done or self._client.given_up
 
     def _step(self) -> None:

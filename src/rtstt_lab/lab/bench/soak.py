@@ -212,7 +212,7 @@ class _Soak:
         )
         result = replayed.result
         states = result.tables["states"]
-        self.reconnections += int((states["shown"] == "reconnecting").sum())
+        self.reconnections += int((states["link"] == "reconnecting").sum())
         self.lost += result.ledger.captured - result.ledger.accepted
         if result.error is not None:
             raise result.error
@@ -262,8 +262,8 @@ def _sessions(plan: Plan) -> Iterator[_Session]:
                 cuts.append(Cut(at_s=cuts[0].end_s + rng.uniform(1.0, 3.0), duration_s=0.1))
             faults = FaultSchedule.of(
                 *cuts,
-                Corrupted(at_s=rng.uniform(0, length_s), duration_s=10.0, chunks=2),
-                Dropped(at_s=rng.uniform(0, length_s), duration_s=10.0, chunks=2),
+                Corrupted(at_s=0, duration_s=10.0, chunks=2),
+                Dropped(at_s=0, duration_s=10.0, chunks=2),
             )
         yield _Session(recording, faults, int(rng.integers(2**31)))
 
