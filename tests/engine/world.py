@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from itertools import count
 from math import inf
 
+import msgspec
+
 from rtstt_lab.engine import EngineSettings, SessionEngine, SessionWorker, Stage
 from rtstt_lab.engine import effects as fx
-from rtstt_lab.engine.journal import Record
+from rtstt_lab.engine.journal import Record, SessionRecord, SessionState, recover
 from rtstt_lab.engine.resumption import Restart
 from rtstt_lab.errors import AudioDecodeError, RecognitionError, RtsttError
 from rtstt_lab.protocol import events as ev
@@ -35,10 +37,15 @@ class ScriptedWorker:
         late: so many chunks' audio stays inside the decoder.
         lost_s: it says with the next chunk that so much of what it took gave no audio.
         slowed: it says that it decodes less than it wants to.
+        silent: it hears no speech.
         most_s: the most audio that one recognition hears, as a window has an end.
+
+    Args:
+        late: see above.
+        state: of a session that is taken up again.
     """
 
-    def __init__(self, late: int = 0) -> None:
+    def __init__(self, late: int = 0, state: SessionState | None = None) -> None:
         self.bad: set[int] = set()
         self.flaky: set[int] = set()
         self.failures = 0
@@ -46,15 +53,15 @@ class ScriptedWorker:
         self.late = late
         self.lost_s = 0.0
         self.slowed = False
+        self.silent = False
         self.most_s = inf
         self.most_pending_s = 0.0
         self.fed: list[int] = []
         self.skipped_s: list[tuple[float, float]] = []
         self.language: str | None = None
-        self._samples = 0
-        self._decoded_s = 0.0
-        self._final_s = 0.0
-        self._segment = 0
+        self._samples = round(state.mark.resume_s * SAMPLE_RATE_HZ) if state else 0
+        self._decoded_s = self._final_s = state.start_s if state else 0.0
+        self._segment = state.next_segment if state else 0
         self._revision = 0
         self._ended = False
 
@@ -79,7 +86,8 @@ class ScriptedWorker:
         if self.failures:
             self.failures -= 1
             raise RecognitionError("recognition_failed", start_s=self._decoded_s, reason="scripted")
-        heard_s, results = min(self.heard_s, self._decoded_s + self.most_s), []
+        heard_s = max(self._decoded_s, min(self.heard_s, self._decoded_s + self.most_s))
+        results: list[Partial | Final] = []
         if job.kind == "skip":
             self.skipped_s.append((self._final_s, heard_s))
             self._final_s = self._decoded_s = heard_s
@@ -94,11 +102,14 @@ class ScriptedWorker:
             self._final_s = heard_s
         self._decoded_s = heard_s
         self.language = "en"
+        self._decoded_s = max(self._decoded_s, self._final_s)
         return fx.RecognitionReport(tuple(results), self._samples, 0.0, self.hearing())
 
     def hearing(self) -> fx.Hearing:
-        pending_s = self.heard_s - self._decoded_s
+        pending_s = max(0.0, self.heard_s - self._decoded_s)
         self.most_pending_s = max(self.most_pending_s, pending_s)
+        if self.silent:
+            self._decoded_s = self._final_s = self.heard_s
         words = self._words(self._final_s, self._decoded_s)
         settled_s = words[-2].end_s if len(words) > 1 else self._final_s
         return fx.Hearing(
@@ -140,20 +151,18 @@ class World:
         answer_at_once: bool = True,
         save_error: RtsttError | None = None,
     ) -> None:
-        tokens = count()
+        self._tokens = count()
         self.now = 100.0
         self.worker = worker or ScriptedWorker()
+        self.settings = settings
         self.decode_s = decode_s
         self.answer_at_once = answer_at_once
         self.save_error = save_error
-        self.session = ServerSession(
-            "session",
-            token_hash=hashlib.sha256(TOKEN.encode()).hexdigest(),
-            new_token=lambda: f"token {next(tokens)}",
-            limits=limits,
-            model="scripted",
-        )
+        self.begun = SessionRecord("session", "scripted", STARTED, limits=limits or wire.Limits())
+        self.session = self._session(None)
         self.engine = SessionEngine(self.session, settings, started_at=STARTED, now=self.now)
+        self.serving = self.reachable = True
+        self.dies_after: int | None = None
         self.client = ClientSession("session", TOKEN)
         self.events: list[ev.ClientEvent] = []
         self.journal: list[Record] = []
@@ -163,6 +172,38 @@ class World:
         self.captured_ms = 0
         self.linked = False
         self._links = 0
+
+    # --- the server's life
+
+    def kill(self) -> None:
+        """The server's process is gone, and with it all that its journal does not say."""
+        self.serving, self.dies_after = False, None
+        self.owed.clear()
+        self.cut()
+
+    def state(self) -> SessionState:
+        """What the journal says."""
+        return recover([self.begun, *self.journal])
+
+    def take_up(self) -> None:
+        """A server takes the session up from its journal."""
+        state = self.state()
+        self.session = self._session(state)
+        self.worker = ScriptedWorker(state=state)
+        self.engine = SessionEngine(
+            self.session, self.settings, started_at=STARTED, now=self.now, state=state
+        )
+        self.serving = True
+
+    def _session(self, state: SessionState | None) -> ServerSession:
+        return ServerSession(
+            "session",
+            token_hash=hashlib.sha256(TOKEN.encode()).hexdigest(),
+            new_token=lambda: f"token {next(self._tokens)}",
+            limits=self.begun.limits,
+            model="scripted",
+            restored=state.protocol if state else None,
+        )
 
     # --- the client's side
 
@@ -199,7 +240,8 @@ class World:
         if self.linked:
             self.linked = False
             self.client.link_lost("cut", self.now)
-            self.engine.link_lost(self._links, self.now)
+            if self.serving:
+                self.engine.link_lost(self._links, self.now)
             self.pump()
 
     # --- time and the work
@@ -210,15 +252,14 @@ class World:
         while True:
             calls += 1
             assert calls < 100 + 500 * seconds, "a deadline that handle_timer does not move"
-            deadlines = [
-                d for d in (self.engine.next_deadline(), self.client.next_deadline()) if d is not None
-            ]
+            deadlines = [d for d in (self._engine_deadline(), self.client.next_deadline()) if d is not None]
             deadlines += [at for at, _ in self.owed] if self.answer_at_once else []
             due = min(deadlines, default=inf)
             if due > end:
                 break
             self.now = max(self.now, due)
-            self.engine.handle_timer(self.now)
+            if self.serving:
+                self.engine.handle_timer(self.now)
             self.client.handle_timer(self.now)
             self.pump()
         self.now = end
@@ -229,15 +270,30 @@ class World:
         moved = True
         while moved:
             moved = self._answer_due() if self.answer_at_once else False
-            for effect in self.engine.effects():
-                moved = True
-                self._execute(effect)
-            for link, frame in self.engine.data_to_send(self.now):
-                moved = True
-                if self.linked and link == self._links:
-                    assert isinstance(frame, str)
-                    self.client.receive_text(frame, self.now)
+            moved |= self._pump_engine()
             moved |= self._pump_client()
+
+    def _engine_deadline(self) -> float | None:
+        return self.engine.next_deadline() if self.serving else None
+
+    def _pump_engine(self) -> bool:
+        if not self.serving:
+            return False
+        effects = self.engine.effects()
+        for effect in effects:
+            self._execute(effect)
+            if self.dies_after is not None:
+                self.dies_after -= 1
+                if self.dies_after < 0:
+                    self.kill()
+            if not self.serving:
+                return True
+        frames = self.engine.data_to_send(self.now)
+        for link, frame in frames:
+            if self.linked and link == self._links:
+                assert isinstance(frame, str)
+                self.client.receive_text(frame, self.now)
+        return bool(effects or frames)
 
     def answer(self) -> None:
         """Answers the effect that is due first."""
@@ -276,7 +332,9 @@ class World:
         self.effects.append(effect)
         match effect:
             case fx.WriteJournal(record=record):
-                self.journal.append(record)
+                self.journal.append(msgspec.json.decode(msgspec.json.encode(record), type=Record))
+            case fx.Suspend():
+                self.serving = False
             case ev.CloseLink(link=link) if link == self._links and self.linked:
                 for to, frame in self.engine.data_to_send(self.now):
                     if to == link and isinstance(frame, str):
@@ -294,10 +352,9 @@ class World:
             moved = True
             self.events.append(event)
             if isinstance(event, ev.OpenLink):
-                self._links += 1
-                self.linked = True
-                self.client.link_opened(self.now)
-                self.engine.link_opened(self.now, self._links)
+                self._open()
+            elif isinstance(event, ev.SendBlock):
+                self._post(event)
         for frame in self.client.data_to_send(self.now):
             moved = True
             if not self.linked:
@@ -307,6 +364,31 @@ class World:
             else:
                 self.engine.receive_text(frame, self.now, self._links)
         return moved
+
+    def _open(self) -> None:
+        self._links += 1
+        if not self.reachable:
+            self.client.link_lost("refused", self.now)
+            return
+        if not self.serving:
+            self.take_up()
+        self.linked = True
+        self.client.link_opened(self.now)
+        self.engine.link_opened(self.now, self._links)
+
+    def _post(self, block: ev.SendBlock) -> None:
+        if self.reachable and not self.serving:
+            self.take_up()
+        receipt = None
+        if self.reachable:
+            receipt = self.engine.receive_block(
+                block.body, self.now, token=block.token, after=block.after, new=block.new
+            )
+            self._pump_engine()
+        if receipt is not None and self.serving:
+            self.client.block_answered(block.block, receipt, self.now)
+        else:
+            self.client.block_failed(block.block, "no server", self.now)
 
     # --- what the tests ask
 
