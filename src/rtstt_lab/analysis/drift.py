@@ -37,7 +37,9 @@ def trend(points: ArrayLike, rng: np.random.Generator) -> Estimate:
 
 
 def _centred_slope(points: NDArray[np.float64]) -> float:
-    return _slope(points - points.mean(axis=0)) if points.size else float("nan")
+    if not points.size or not np.ptp(points[:, 0]):  # a draw of one point again and again
+        return float("nan")
+    return _slope(points - points.mean(axis=0))
 
 
 def _slope(points: NDArray[np.float64]) -> float:
