@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 
 const load = (name) => import(new URL(`${name}.js`, pathToFileURL(`${argv[2]}/`)));
 const { addresses, pageOrigin } = await load("transport");
+const { BlockPost, blockAddresses } = await load("posting");
 const { actionsOf, clockTime } = await load("view");
 const { fill, translator } = await load("texts");
 const { recordingType } = await load("recorder");
@@ -34,13 +35,51 @@ assert.equal(pageOrigin({ origin: "null" }), null);
 // Every state that can be shown offers something to do, but the last wait.
 for (const row of Object.values(SHOWN)) {
   for (const [phase, shown] of Object.entries(row)) {
-    const offered = actionsOf({ shown, phase, usable: true });
-    assert.equal(offered.length === 0, shown === "finalizing", `${shown}/${phase}`);
+    for (const mode of ["stream", "block"]) {
+      const offered = actionsOf({ shown, phase, mode, givenUp: mode === "stream", usable: true });
+      assert.equal(offered.length === 0, shown === "finalizing", `${shown}/${phase}`);
+    }
   }
 }
-assert.deepEqual(actionsOf({ shown: "recording", phase: "recording", usable: true }), ["pause", "stop"]);
-assert.deepEqual(actionsOf({ shown: "reconnecting", phase: "paused", usable: true }), ["resume", "stop"]);
+const offered = (shown, phase, mode = "stream") => actionsOf({ shown, phase, mode, givenUp: mode === "stream", usable: true });
+assert.deepEqual(offered("recording", "recording"), ["pause", "stop", "blocks"]);
+assert.deepEqual(offered("reconnecting", "paused"), ["resume", "stop", "blocks"]);
+// R2: to block mode and back; in it the attempt is in Error, and recording goes on.
+assert.deepEqual(offered("error", "recording", "block"), ["pause", "stop", "reconnect"]);
+assert.deepEqual(offered("error", "finalizing", "block"), ["reconnect"]);
+assert.deepEqual(offered("error", "recording"), ["reconnect", "renew"]);
 assert.deepEqual(actionsOf({ shown: "connected", phase: "idle", usable: false }), ["retry"]);
+
+// R3: blocks go by the ways of the socket, one at a time; the token in a header, never in the address.
+const ways = blockAddresses(["ws://h/proxy/1/api/streaming/sessions/x/ws", "wss://h/x/ws"]);
+assert.deepEqual(ways, ["http://h/proxy/1/api/streaming/sessions/x/blocks", "https://h/x/blocks"]);
+const asked = [];
+const told = [];
+const answer = (ok, status, body) => ({ ok, status, json: async () => JSON.parse(body) });
+const answers = [
+  answer(false, 502, "<html>"),
+  answer(true, 202, '{"phase":"recording"}'),
+  answer(false, 429, '{"code":"busy","message":"wait","retry_after_s":3}'),
+];
+globalThis.fetch = (address, { headers, signal }) => {
+  asked.push(address);
+  assert.equal(headers.Authorization, "Bearer secret");
+  const next = answers.shift();
+  if (next) return Promise.resolve(next);
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+};
+const post = new BlockPost(ways, (block, outcome) => told.push([block, outcome]));
+const send = (block) => post.post({ block, body: new Uint8Array(), after: 7, new: block === 1, token: "secret" });
+for (const block of [1, 2, 3]) await send(block);
+const dropped = send(4);
+post.drop();
+await dropped;
+assert.deepEqual(told, [
+  [1, { reason: "HTTP 502", code: null, retry_after_s: 0 }],
+  [2, { receipt: { phase: "recording" } }],
+  [3, { reason: "wait", code: "busy", retry_after_s: 3 }],
+]);
+assert.deepEqual(asked, [`${ways[0]}?after=7&new=true`, ...Array(3).fill(`${ways[1]}?after=7`)]);
 
 assert.equal(clockTime(0), "00:00");
 assert.equal(clockTime(3599.9), "59:59");

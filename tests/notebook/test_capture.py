@@ -66,6 +66,7 @@ def mirrored(
     figures = {"n": 3, "mean_ms": 700, "p50_ms": 600, "p95_ms": 900}
     told = {
         "state": state,
+        "mode": "block" if state == "error" else "stream",
         "partial": partial,
         "alerts": {"latency": 3.5},
         "latency": figures,
@@ -221,6 +222,7 @@ def test_export_needs_no_server(tmp_path: Path) -> None:
     """What is final can be written in every form at any time; the saved transcript is never written over."""
     demo = LiveDemo("tiny.en", "en", output=tmp_path)
     demo.capture.session_id = "5e551017"
+    assert demo.capture.mode == "block"
     demo.capture._handle_custom_msg(mirrored(0, final(0, "Good morning."), state="error"), [])
     exported = json.loads(demo.export("json").read_text("utf-8"))
     assert exported["text"] == "Good morning."

@@ -35,7 +35,7 @@ def test_bundle_is_one_module(tmp_path: Path, node: Callable[..., str]) -> None:
 @pytest.mark.requirement("U1")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_page_has_every_text_that_it_names(static: Path, language: str) -> None:
-    """Each text that the modules name, and each of the eight states, is in the catalogue."""
+    """Each text that the modules name, each of the eight states and each button is in the catalogue."""
     named = {
         key for file in static.glob("*.js") for key in re.findall(r'"(notebook\.\w+[a-z])"', file.read_text())
     }
@@ -53,4 +53,6 @@ def test_page_has_every_text_that_it_names(static: Path, language: str) -> None:
         ]
     }
     assert len(named) > 5
-    assert named | states <= catalogue(language).keys()
+    buttons = {f"notebook.action_{name}" for name in ["start", "pause", "resume", "stop"]}
+    buttons |= {f"notebook.action_{name}" for name in ["blocks", "reconnect", "renew", "retry"]}
+    assert named | states | buttons <= catalogue(language).keys()

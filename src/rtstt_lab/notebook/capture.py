@@ -25,7 +25,7 @@ from rtstt_lab.errors import RtsttError, SessionNotFoundError
 from rtstt_lab.notebook.background import BackgroundLoop
 from rtstt_lab.notebook.bundle import bundle, stylesheet
 from rtstt_lab.notebook.servers import ensure_running
-from rtstt_lab.protocol.lifecycle import Shown
+from rtstt_lab.protocol.lifecycle import Mode, Shown
 from rtstt_lab.protocol.messages import LatencyFigures, TranscriptionFinal
 from rtstt_lab.texts import LANGUAGES, preferred_language
 from rtstt_lab.transcript import Transcript
@@ -48,6 +48,7 @@ class _Mirrored(msgspec.Struct):
     """
 
     state: Shown
+    mode: Mode
     partial: str
     file: str
     complete: bool
@@ -82,6 +83,7 @@ class MicCapture(anywidget.AnyWidget):
         bits_per_second: (saved) of the recorder's Opus.
         session_id: of the present session; empty before there is one.
         state: one of the eight, as `Shown` spells them.
+        mode: "stream", or "block": what is recorded goes to the server in pieces over HTTP (R3).
         partial: the text that may still change.
         finals: closed segments, in order.
         latency: figures of M1, ``None`` before the first.
@@ -103,6 +105,7 @@ class MicCapture(anywidget.AnyWidget):
 
     session_id = traitlets.Unicode()
     state = traitlets.Unicode(Shown.CONNECTING.value)
+    mode = traitlets.Unicode(Mode.STREAM.value)
     partial = traitlets.Unicode()
     finals: Any = traitlets.Tuple()
     latency: Any = traitlets.Instance(LatencyFigures, allow_none=True)
@@ -220,9 +223,7 @@ class MicCapture(anywidget.AnyWidget):
         async with self._api() as api:
             token = None if renew or not self.session_id else await self._token(api)
             if token is None:
-                created = await api.create(
-                    model=self.model, language=self.language, origin=self._origin
-                )
+                created = await api.create(model=self.model, language=self.language, origin=self._origin)
                 self._path, token = created.ws_path, created.session_token
                 self._exposed = created.exposed
                 self._new_stream()
@@ -260,6 +261,7 @@ class MicCapture(anywidget.AnyWidget):
 
     def _begin(self, session_id: str) -> None:
         self.finals, self.partial, self.latency, self.alerts = (), "", None, {}
+        self.mode = Mode.STREAM.value
         self.audio_s, self.file, self.complete, self.error = 0.0, "", False, None
         self._started_at = datetime.now().astimezone()
         self._made_with = self.model or ""
@@ -268,7 +270,8 @@ class MicCapture(anywidget.AnyWidget):
     def _reflect(self, message: Mapping[str, Any]) -> None:
         told = msgspec.convert(message, _Mirrored)
         with self.hold_trait_notifications():
-            self.state, self.partial, self.audio_s = told.state.value, told.partial, told.audio_s
+            self.state, self.mode = told.state.value, told.mode.value
+            self.partial, self.audio_s = told.partial, told.audio_s
             self.alerts, self.latency = told.alerts, told.latency
             self.file, self.complete = told.file, told.complete
             self.finals = (*self.finals[: told.start], *told.finals)

@@ -3,6 +3,7 @@
 import { CATALOGUES } from "./catalogues.js";
 import { openStream, problemOf } from "./microphone.js";
 import { Mirror } from "./mirror.js";
+import { BlockPost, blockAddresses } from "./posting.js";
 import { Recorder } from "./recorder.js";
 import { ClientSession } from "./session.js";
 import { MAX_DURATION_MS, PROTOCOL } from "./tables.js";
@@ -21,6 +22,8 @@ const NOTHING = {
   session_id: null,
   shown: "connecting",
   phase: "idle",
+  mode: "stream",
+  given_up: false,
   audio_ms: 0,
   latency: null,
   finals: [],
@@ -35,6 +38,7 @@ class Capture {
   #session = null;
   #past = null;
   #transport = null;
+  #post = null;
   #recorder = null;
   #playable = null;
   #mirror;
@@ -65,6 +69,7 @@ class Capture {
       this.#session.stop(now());
     },
     reconnect: () => this.#session.reconnect(now()),
+    blocks: () => this.#session.use_blocks(now()),
     renew: () => this.#ask("renew"),
     retry: () => this.#ask(this.#session ? "stream" : "access"),
   };
@@ -107,6 +112,7 @@ class Capture {
     this.#mirror.close();
     this.#watchers.clear();
     this.#transport?.close(1000, "widget closed");
+    this.#post?.drop();
     await this.#endRecording();
   }
 
@@ -142,13 +148,19 @@ class Capture {
     await this.#endRecording();
     clearTimeout(this.#timer);
     this.#transport?.close(1000, "another session");
+    this.#post?.drop();
     this.#mirror.reset();
     this.#alerts.clear();
     this.#streams = 0;
     this.#problem = this.#notice = null;
     this.#exposed = exposed;
     const session = (this.#session = new ClientSession(session_id, token));
-    this.#transport = new Transport(addresses({ port, path }, location, pageBaseUrl(document)), PROTOCOL, {
+    const ways = addresses({ port, path }, location, pageBaseUrl(document));
+    this.#post = new BlockPost(blockAddresses(ways), (block, { receipt, reason, ...refusal }) => {
+      if (receipt) this.#pump(session.block_answered(block, receipt, now()));
+      else this.#pump(session.block_failed(block, reason, now(), refusal));
+    });
+    this.#transport = new Transport(ways, PROTOCOL, {
       opened: () => this.#pump(session.link_opened(now())),
       text: (frame) => this.#pump(session.receive_text(frame, now())),
       lost: (reason, code) => this.#pump(session.link_lost(reason, now(), code)),
@@ -191,6 +203,7 @@ class Capture {
   #follow(event) {
     const react = {
       OpenLink: () => this.#transport.open(),
+      SendBlock: (block) => this.#post.post(block),
       CloseLink: ({ code, reason }) => this.#transport.close(code, reason),
       StateChanged: ({ phase, shown }) => this.#obey(phase, shown),
       StatusReceived: ({ message: { alert } }) => alert && this.#warn(alert.name, alert.on, alert.value),
@@ -319,6 +332,8 @@ class Capture {
       sessionId: session.session_id,
       shown: session.shown,
       phase: session.phase,
+      mode: session.mode,
+      givenUp: session.given_up,
       busy: this.#busy,
       usable: this.#problem === null,
       elapsedS: session.audio_ms / 1000,
@@ -337,18 +352,19 @@ class Capture {
     if (this.#exposed) hints.push({ key: "notebook.exposed" });
     if (this.#awaited) hints.push({ key: `notebook.${this.#awaited}` });
     if (this.#levelDbfs !== null && now() - this.#soundAt > SILENT_AFTER_S) hints.push({ key: "notebook.no_sound" });
-    if (this.#session?.shown === "reconnecting") {
-      hints.push({ key: "notebook.held", parameters: { seconds: this.#session.held_ms / 1000 } });
-    }
+    const { shown, mode, given_up, held_ms } = this.#session ?? NOTHING;
+    const inBlocks = mode === "block" && !given_up && shown !== "completed";
+    const waiting = inBlocks ? "notebook.blocks" : shown === "reconnecting" ? "notebook.held" : null;
+    if (waiting) hints.push({ key: waiting, parameters: { seconds: held_ms / 1000 } });
     return hints;
   }
 
   #reflection() {
-    const { shown, finals, partials, latency, audio_ms, summary } = this.#session;
+    const { shown, mode, finals, partials, latency, audio_ms, summary } = this.#session;
     const partial = [...partials.values()].map(({ text }) => text).join(" ");
     const alerts = Object.fromEntries(this.#alerts);
     const { file, complete } = summary ?? { file: "", complete: false };
-    return { state: shown, partial, finals, latency, audio_s: audio_ms / 1000, alerts, file, complete };
+    return { state: shown, mode, partial, finals, latency, audio_s: audio_ms / 1000, alerts, file, complete };
   }
 }
 

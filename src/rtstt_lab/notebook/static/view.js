@@ -4,25 +4,25 @@ const FLOOR_DBFS = -60;
 const LOW_CONFIDENCE = 0.5;
 
 /**
- * What a person may do now, the main action first.
+ * What a person may do now, the main action first. In block mode the attempt is in Error, and recording goes on.
  *
- * @param {{shown: string, phase: string, usable: boolean}} view
+ * @param {{shown: string, phase: string, mode: string, givenUp: boolean, usable: boolean}} view
  * @returns {string[]} names of actions
  */
-export function actionsOf({ shown, phase, usable }) {
+export function actionsOf({ shown, phase, mode, givenUp, usable }) {
   if (!usable) return ["retry"];
+  const recording = { idle: ["start"], recording: ["pause", "stop"], paused: ["resume", "stop"] }[phase] ?? [];
   switch (shown) {
     case "connecting":
     case "connected":
       return phase === "idle" ? ["start"] : ["stop"];
     case "recording":
-      return ["pause", "stop"];
     case "paused":
-      return ["resume", "stop"];
     case "reconnecting":
-      return { idle: ["start"], recording: ["pause", "stop"], paused: ["resume", "stop"] }[phase];
+      return [...recording, "blocks"];
     case "error":
-      return phase === "failed" ? ["renew"] : ["reconnect", "renew"];
+      if (phase === "failed") return ["renew"];
+      return mode === "block" && !givenUp ? [...recording, "reconnect"] : ["reconnect", "renew"];
     case "completed":
       return ["renew"];
     default:
@@ -106,6 +106,7 @@ export class View {
     const { card, badge, clock, notice, hint, saved, transcript } = this.#parts;
     const { t } = view;
     card.dataset.state = view.shown;
+    card.dataset.mode = view.mode;
     card.setAttribute("aria-label", t("notebook.capture"));
     transcript.setAttribute("aria-label", t("notebook.transcript"));
     setText(badge, t(`notebook.state_${view.shown}`));
