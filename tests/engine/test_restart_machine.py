@@ -130,7 +130,7 @@ class RestartMachine(RuleBasedStateMachine):
     @invariant()
     def marks_stay_behind_the_journal(self) -> None:
         """The client frees nothing that the journal does not cover."""
-        bounds = self.world.client._audio.bounds  # noqa: SLF001 - what is held is the point here
+        bounds = self.world.client._audio.bounds
         mark = self.world.state().mark
         if bounds is not None and self.world.client.phase not in TERMINAL:
             assert bounds[0] <= min(mark.committed_seq, mark.resume_seq)
