@@ -10,8 +10,12 @@ import sys
 
 import pytest
 
+from rtstt_lab.client.sources import AudioChunk
+from rtstt_lab.client.streaming import StreamingClient
 from rtstt_lab.errors import UsageError
 from rtstt_lab.server.logs import PrivateFormatter, loop_failed
+
+from .talk import TOKEN
 
 SAID = "a secret sentence"
 
@@ -98,3 +102,21 @@ logging.getLogger("rtstt_lab.server").debug("heard")
     assert SAID not in ended.stderr
     assert ended.stderr.count("ValueError") == 2
     assert "heard" in ended.stderr
+
+
+@pytest.mark.requirement("S2", "S3")
+async def test_a_client_is_discreet_too(server, speech, caplog):
+    """With everything logged that there is to log, a client's log shows neither tokens nor words."""
+    caplog.set_level(logging.DEBUG)
+
+    async def source():
+        for number, payload in enumerate(speech):
+            yield AudioChunk(payload, 250, mime="audio/pcm;rate=16000" if number == 0 else None)
+
+    client = StreamingClient(server.url, token=TOKEN, language="en")
+    result = await client.run(source())
+    assert "laboratory" in result.text
+    logged = caplog.text
+    assert logged
+    for kept_out in (TOKEN, client.session._token, "laboratory"):
+        assert kept_out not in logged

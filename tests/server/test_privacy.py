@@ -188,6 +188,7 @@ async def test_nothing_heard_is_written_and_nothing_said_is_logged(tmp_path, pcm
     try:
         watcher.begin(server.process.pid)
         assert server.rest("POST", content=noise).status_code == 413
+        assert server.rest("GET", f"?token={TOKEN}", token=None).status_code == 401
         assert server.rest("POST", json={"prompt": 7, "language": pcm[:900].hex()}).status_code == 422
         talks = [await in_pcm(server, pcm), await in_webm(server, webm), await in_blocks(server, pcm, noise)]
         talks.append(await until_it_is_killed(server, pcm))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,9 @@ from websockets.typing import Subprotocol
 from rtstt_lab.client.api import is_this_machine
 from rtstt_lab.protocol.messages import MAX_MESSAGE_BYTES, PROTOCOL
 
+# The library's debug log shows frames, which carry tokens and words.
+_QUIET: Final = logging.getLogger(f"{__name__}.socket")
+_QUIET.setLevel(logging.WARNING)
 _CLOSING_S: Final = 1.0
 """A peer that does not answer a close within this is left alone."""
 
@@ -72,6 +76,7 @@ class SocketLink:
                 max_size=MAX_MESSAGE_BYTES,
                 subprotocols=[Subprotocol(PROTOCOL)],
                 ssl=self._tls,
+                logger=_QUIET,
                 proxy=None if is_this_machine(self._url) else True,
                 open_timeout=self._connect_timeout_s,
                 close_timeout=_CLOSING_S,
