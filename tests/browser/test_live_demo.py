@@ -59,6 +59,16 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield Lab(address, folder)
 
 
+@pytest.fixture
+def encrypted_lab(tmp_path: Path) -> Iterator[Lab]:
+    """Another one, over https."""
+    folder, home = tmp_path / "notebooks", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    with jupyter_lab(folder, home, {"RTSTT_LANG": "en"}, encrypted=True) as address:
+        yield Lab(address, folder)
+
+
 @dataclass(frozen=True)
 class Clip:
     """The shipped recording, as a microphone.
@@ -173,9 +183,10 @@ def test_spanish_recording_survives_a_reload_and_the_end_of_its_kernel(lab: Lab,
         assert found.complaints == []
 
 
-@pytest.mark.requirement("C3", "L5")
-def test_a_recording_that_is_over_ends_its_session(lab: Lab, root: Path) -> None:
-    """Nobody presses Stop: the file ends, and its last words are in the transcript."""
+@pytest.mark.requirement("C3", "L5", "S3")
+def test_a_recording_that_is_over_ends_its_session(encrypted_lab: Lab, root: Path) -> None:
+    """Nobody presses Stop: the file ends, its last words are in the transcript; over https, by wss alone."""
+    lab = encrypted_lab
     notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 4.1, "tiny.en", "en")
     with browser() as found:
         open_notebook(found.page, lab.address, notebook)
@@ -185,6 +196,27 @@ def test_a_recording_that_is_over_ends_its_session(lab: Lab, root: Path) -> None
         demo.press("Empezar", "Grabando")
         demo.await_state("Completado", timeout_s=60)
         assert normalizer("en")(demo.transcript()).endswith("speech recognition")
+        assert found.complaints == []
+        assert [url for url in found.sockets if "/proxy/" in url]
+        assert not [url for url in found.sockets if not url.startswith("wss://127.0.0.1:")]
+
+
+@pytest.mark.requirement("R2", "R3", "L1")
+def test_a_person_switches_to_block_mode_and_back(lab: Lab, root: Path) -> None:
+    """In blocks, through the proxy, recording goes on and text appears; then the stream takes over again."""
+    notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 16.0, "tiny.en", "en")
+    with browser() as found:
+        open_notebook(found.page, lab.address, notebook)
+        assert run_all_cells(found.page)
+        demo = Demo(found.page)
+        demo.await_state("Conectado", timeout_s=60)
+        demo.press("Empezar", "Grabando")
+        demo.press("Modo por bloques", "Error")
+        expect(demo.card.locator(".rtstt-hint")).to_contain_text("Modo por bloques")
+        expect(demo.finals.first).to_be_visible(timeout=60_000)
+        demo.press("Reconectar", "Grabando")
+        demo.await_state("Completado", timeout_s=60)
+        assert normalizer("en")(demo.transcript()).startswith("welcome to the laboratory for real time")
         assert found.complaints == []
 
 

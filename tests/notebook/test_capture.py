@@ -222,8 +222,8 @@ def test_export_needs_no_server(tmp_path: Path) -> None:
     """What is final can be written in every form at any time; the saved transcript is never written over."""
     demo = LiveDemo("tiny.en", "en", output=tmp_path)
     demo.capture.session_id = "5e551017"
-    assert demo.capture.mode == "block"
     demo.capture._handle_custom_msg(mirrored(0, final(0, "Good morning."), state="error"), [])
+    assert demo.capture.mode == "block"
     exported = json.loads(demo.export("json").read_text("utf-8"))
     assert exported["text"] == "Good morning."
     assert "Good morning." in demo.export("srt").read_text("utf-8")
