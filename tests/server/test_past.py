@@ -191,6 +191,44 @@ async def test_what_cannot_be_saved_is_kept(tmp_path):
         assert not folder.exists()
 
 
+@pytest.mark.requirement("L4", "R1", "O3")
+async def test_a_client_that_stays_away_finds_its_session_again(tmp_path, speech):
+    """After two minutes it is suspended: model and place are free, what was said is there; it goes on."""
+    async with serving(tmp_path, max_sessions=1) as registry:
+        made = await registry.create(CreateSession(language="en"))
+        host = registry.host(made.session_id)
+        client = Client(host)
+        client.say(ClientHello(made.session_token))
+        client.say(ClientControl("start", 1, 0))
+        for seq, payload in enumerate(speech[:16]):
+            client.say(frame(seq, payload))
+        await client.until(lambda said: said["type"] == "server:ack" and said["next_seq"] == 16)
+        host.link_lost(client.link)
+        host.engine.handle_timer(registry._clock() + 121)
+        host.drain()
+        await asyncio.wait_for(host.settled.wait(), 60)  # what was heard is settled first
+        assert registry.suspended == 1
+        assert registry.host(made.session_id) is None
+        assert registry._models._loaded["tiny.en"].users == 1  # the server's own
+        assert "laboratory" in await registry.transcript(made.session_id, API, "txt")
+        assert history(tmp_path) == []
+        other = await registry.create(CreateSession())
+        await registry.delete(other.session_id, API, file=False)
+
+        client = Client(await registry.host_or_reopen(made.session_id))
+        client.say(ClientHello(made.session_token, resuming=True))
+        sync = (await client.until(lambda said: said.get("resumed")))["sync"]
+        for seq, payload in enumerate(speech[sync["next_seq"] :], sync["next_seq"]):
+            client.say(frame(seq, payload, mime="audio/pcm;rate=16000"))
+        client.say(ClientControl("stop", 2, len(speech)))
+        completed = await client.until(lambda said: said["type"] == "server:session_completed")
+        summary = completed["summary"]
+        assert (summary["complete"], summary["duration_s"]) == (True, 8.0)
+        text = Path(summary["file"]).read_text("utf-8")
+        assert text.count("laboratory") == 1
+        assert "small" in text
+
+
 @pytest.mark.requirement("S4", "R1")
 async def test_limits_count_what_is_live(tmp_path):
     """A suspended session takes no place; taken up it does, and is refused with the time to try again."""

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtstt_lab.errors import StorageError, UsageError
-from rtstt_lab.transcript import Transcript, history, render, save
+from rtstt_lab.transcript import Transcript, history, remove, render, save, supersede
 from rtstt_lab.transcript.subtitles import LINE_CHARACTERS, LINES, cues
 from rtstt_lab.types import Final, Word
 
@@ -78,6 +78,33 @@ def test_the_history_is_read_from_the_files(tmp_path: Path, language: str) -> No
     assert first.mean_latency_s == pytest.approx(0.84)
     assert (second.file, second.complete, second.language, second.mean_latency_s) == (older, True, None, None)
     assert history(tmp_path / "nowhere") == []
+
+
+@pytest.mark.requirement("D3", "R1")
+def test_a_session_that_went_on_is_saved_once(tmp_path: Path) -> None:
+    """What was saved of it before goes; other sessions of the same second stay, and so do other files."""
+    before = save(transcript(session_id="one", complete=False), tmp_path)
+    other = save(transcript(session_id="two"), tmp_path)
+    (tmp_path / before.name).with_suffix(".json").write_text("{}")
+    (tmp_path / f"{before.stem}_notes.txt").write_text("mine")
+    after = save(transcript(session_id="one"), tmp_path)
+    supersede(after, "one")
+    assert {header.file: header.session_id for header in history(tmp_path)} == {other: "two", after: "one"}
+    assert len(list(tmp_path.iterdir())) == 4
+    supersede(tmp_path / "mine.txt", "one")
+    assert after.exists()
+
+
+@pytest.mark.requirement("D3")
+def test_what_cannot_be_deleted_is_said(tmp_path: Path) -> None:
+    """With its name; what is not there is deleted already."""
+    file = save(transcript(), tmp_path)
+    remove(file)
+    remove(file)
+    assert history(tmp_path) == []
+    file.mkdir()
+    with pytest.raises(StorageError, match=file.name):
+        remove(file)
 
 
 def _save_some(folder: Path) -> list[str]:
