@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
 
 import pytest
 from starlette.websockets import WebSocketState
 
-from rtstt_lab.errors import LanguageError, ModelNotFoundError, OverloadedError
+from rtstt_lab.errors import LanguageError, ModelNotFoundError, OverloadedError, SessionNotFoundError
 from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession, encode
 from rtstt_lab.recognition.models import ModelStore
@@ -148,7 +149,7 @@ async def test_what_is_final_is_saved_when_there_is_no_time_to_settle(tmp_path, 
 
 @pytest.mark.requirement("R1", "E3")
 async def test_a_session_whose_file_cannot_be_made_is_over_and_keeps_its_text(tmp_path, speech, monkeypatch):
-    """Whatever saving raises, the session has failed, waits no longer, and its text can be fetched."""
+    """Whatever saving raises, the session has failed, waits no longer, and its text is kept for a day."""
 
     def save(*_):
         raise ValueError("no storage error")
@@ -167,7 +168,22 @@ async def test_a_session_whose_file_cannot_be_made_is_over_and_keeps_its_text(tm
     await asyncio.wait_for(host.settled.wait(), 60)
     assert host.session.phase is Phase.FAILED
     assert "laboratory" in await registry.transcript(made.session_id, "t" * 32, "txt")
+    host.engine.handle_timer(registry._clock() + 3_601)
+    host.drain()
+    assert registry.host(made.session_id) is None
+    assert "laboratory" in await registry.transcript(made.session_id, "t" * 32, "txt")
+    with pytest.raises(SessionNotFoundError):
+        await registry.host_or_reopen(made.session_id)
     await registry.close()
+    monkeypatch.undo()
+    assert history(tmp_path) == []
+    later = SessionRegistry(
+        ServerSettings(api_token="t" * 32, output=tmp_path, model="tiny.en"),
+        wall=lambda: time.time() + 86_401,
+    )
+    await later.start()
+    await later.close()
+    assert [header.session_id for header in history(tmp_path)] == [made.session_id]
 
 
 @pytest.mark.requirement("M2", "E3")

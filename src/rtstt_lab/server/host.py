@@ -28,7 +28,7 @@ from rtstt_lab.engine.session import SessionEngine
 from rtstt_lab.engine.worker import SessionWorker
 from rtstt_lab.errors import AudioDecodeError, LimitError, RecognitionError, RtsttError, StorageError
 from rtstt_lab.protocol.events import CloseLink
-from rtstt_lab.protocol.lifecycle import TERMINAL
+from rtstt_lab.protocol.lifecycle import TERMINAL, Phase
 from rtstt_lab.protocol.messages import BlockReceipt
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.server.executor import Executor, Lane, Report, Work
@@ -44,6 +44,7 @@ _LIVE_FRAMES: Constant = (
 )
 """Not numbered, without secrets, and worth a viewer's while."""
 _MAX_PAGES: Constant = 8
+_NO_MEMORY: Constant = ("bad_alloc", "bad allocation", "out of memory", "Failed to allocate memory")
 _TRY_AGAIN_S: Constant = 30.0
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class SessionHost:
         self._saving: set[asyncio.Task[None]] = set()
         self._over = False
         self._unkept = False
+        self._wanted = True
 
     @property
     def token_hashes(self) -> tuple[str, ...]:
@@ -141,10 +143,13 @@ class SessionHost:
     def receive(self, frame: str | bytes, link: int) -> None:
         """A frame that came in."""
         log.debug("session %s: %s of %d came in", self.session.session_id, type(frame).__name__, len(frame))
-        if isinstance(frame, str):
-            self.engine.receive_text(frame, self._clock(), link)
-        else:
-            self.engine.receive_bytes(frame, self._clock(), link)
+        try:
+            if isinstance(frame, str):
+                self.engine.receive_text(frame, self._clock(), link)
+            else:
+                self.engine.receive_bytes(frame, self._clock(), link)
+        except MemoryError:
+            self.engine.out_of_memory(self._clock())
         self.drain()
 
     def receive_block(self, body: bytes, *, token: str, after: int, new: bool) -> BlockReceipt:
@@ -226,6 +231,12 @@ class SessionHost:
             outbox.close(1000, "completed")
         self.settled.set()
 
+    def abort(self) -> None:
+        """Ends the session without a file or a journal."""
+        self._wanted = False
+        self.engine.abort(self._clock())
+        self.drain()
+
     def forget(self) -> None:
         """Lets go of everything, the journal too."""
         try:
@@ -251,6 +262,8 @@ class SessionHost:
                     self.journal.sync()
                 self._suspended(self)
                 self.close()
+            case Release() if self._wanted and self.session.phase is Phase.FAILED:
+                self._execute(Suspend())  # what could not be saved is in its journal only
             case Release():
                 self.forget()
                 self._released(self)
@@ -266,7 +279,7 @@ class SessionHost:
         now = self._clock()
         self.engine.work_returned(work)
         match work, outcome:
-            case _, MemoryError():
+            case _, BaseException() if _allocation_failed(outcome):
                 self.engine.out_of_memory(now)
             case Recognise(job=job), RecognitionReport():
                 self.engine.recognised(job, outcome, now)
@@ -282,7 +295,13 @@ class SessionHost:
 
     async def _save_transcript(self, transcript: Transcript) -> None:
         try:
-            file = await asyncio.to_thread(self._save, transcript)
+            try:
+                file = await asyncio.to_thread(self._save, transcript)
+            except (
+                MemoryError,
+                RuntimeError,
+            ):  # once more, without a thread: the worker's memory is free now
+                file = self._save(transcript)
         except Exception as error:  # noqa: BLE001 - a session must not wait for its file for ever
             self.engine.save_failed(_known(error, StorageError, "internal"), self._clock())
         else:
@@ -321,6 +340,15 @@ class SessionHost:
         if not self._lane.closed:
             self._executor.close_lane(self._lane)
             self._freed()
+
+
+def _allocation_failed(error: BaseException | None) -> bool:
+    """Whether memory was what lacked; the native libraries say so in words of their own."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _known(outcome: BaseException, kind: type[RtsttError], key: str, **parameters: object) -> RtsttError:

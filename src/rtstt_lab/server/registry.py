@@ -12,7 +12,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from rtstt_lab.errors import AuthenticationError, SessionNotFoundError
-from rtstt_lab.protocol.lifecycle import Phase
+from rtstt_lab.protocol.lifecycle import TERMINAL, Phase
 from rtstt_lab.protocol.messages import CreatedSession, CreateSession
 from rtstt_lab.protocol.server_parts import token_hash
 from rtstt_lab.recognition.models import ModelStore, Progress
@@ -186,7 +186,8 @@ class SessionRegistry:
         session_id = _uuid(session_id)
         if host := self._hosts.get(session_id):
             return host
-        if not isinstance(self._suspended.get(session_id), Suspended):
+        found = self._suspended.get(session_id)
+        if not isinstance(found, Suspended) or found.status.phase in TERMINAL:
             raise SessionNotFoundError("session_unknown", session_id=session_id)
         task = self._reopening.get(session_id)
         if task is None:
@@ -323,8 +324,7 @@ class SessionRegistry:
             return
         session_id = _uuid(session_id)
         if isinstance(found, SessionHost):
-            found.engine.abort(self._clock())
-            found.drain()
+            found.abort()
         elif isinstance(found, Tombstone) and file and found.file:
             await self._transcripts.remove(found.file)
         await self._suspended.delete(session_id)

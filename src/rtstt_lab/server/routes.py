@@ -101,6 +101,7 @@ _checked: Constant = [Depends(check_origin)]
         422: {"description": "A body, model or language that can't be", **_content("Problem")},
         429: {"description": "As many sessions as the server takes", **_content("Problem")},
         503: {"description": "Nothing new is taken at the moment", **_content("Problem")},
+        507: {"description": "Its journal can't be written", **_content("Problem")},
     },
     openapi_extra={"requestBody": {"required": False, **_content("CreateSession")}},
 )
