@@ -46,6 +46,15 @@ def folder(tmp_path):
     return JournalFolder(tmp_path / "output" / ".rtstt_journal")
 
 
+def test_a_session_that_ends_while_its_journal_is_to_be_synced(folder):
+    """The upkeep holds a journal that is closed, or deleted, before its turn: nothing is wrong with it."""
+    for end in ("close", "delete"):
+        journal = folder.create(str(uuid4()))
+        journal.append(LanguageRecord("es"))
+        getattr(journal, end)()
+        journal.sync()
+
+
 @pytest.mark.requirement("R1", "S2")
 def test_what_was_written_is_read(folder):
     """Records come back as they were, at once and after being taken up; the end removes file and folder."""

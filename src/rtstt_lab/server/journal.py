@@ -102,13 +102,18 @@ class Journal:
                 self._unsynced = True
 
     def sync(self) -> None:
-        """Waits until everything written so far is on the disk; from any thread.
+        """Waits until everything written so far is on the disk; from any thread, and idle once it is closed.
 
         Raises:
             StorageError: the disk says no.
         """
         with _writing(self._path):
-            descriptor = os.dup(self._descriptor)  # `close` may come meanwhile
+            try:
+                descriptor = os.dup(self._descriptor)  # `close` may come meanwhile
+            except OSError:
+                if self._descriptor < 0:  # or has come
+                    return
+                raise
             try:
                 self._unsynced = False
                 os.fsync(descriptor)
