@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import trustme
 from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 
 TOKEN = "for-this-test-only"
@@ -28,13 +29,16 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterator[str]:
+def jupyter_lab(
+    folder: Path, home: Path, environment: dict[str, str], *, encrypted: bool = False
+) -> Iterator[str]:
     """JupyterLab on ``folder``, its own files in ``home``; yields its address, ends it with all its children.
 
     Args:
         folder: root of the file browser.
         home: for configuration, runtime files and logs.
         environment: added to the process's own.
+        encrypted: over https, under an authority of its own.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -48,12 +52,15 @@ def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterat
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
+    certificate = trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+    certificate.write_to_path(home / "lab.pem")
     with (home / "lab.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={folder}"),
                 *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
                 *(f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"),
+                *((f"--ServerApp.certfile={home / 'lab.pem'}",) if encrypted else ()),
                 *(("--allow-root",) if os.geteuid() == 0 else ()),
             ],
             env={**os.environ, **places, **environment},
@@ -64,7 +71,7 @@ def jupyter_lab(folder: Path, home: Path, environment: dict[str, str]) -> Iterat
             start_new_session=True,
         )
         try:
-            address = f"http://127.0.0.1:{port}"
+            address = f"{'https' if encrypted else 'http'}://127.0.0.1:{port}"
             _await_answer(process, address, home / "lab.log")
             yield address
         finally:
@@ -82,7 +89,7 @@ def _await_answer(process: subprocess.Popen[bytes], address: str, log: Path, tim
     deadline_s = time.monotonic() + timeout_s
     while True:
         try:
-            httpx.get(f"{address}/api", timeout=1.0, trust_env=False)
+            httpx.get(f"{address}/api", timeout=1.0, trust_env=False, verify=False)  # noqa: S501 - our own
         except httpx.HTTPError:
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise AssertionError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from None
@@ -102,10 +109,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass
 class Browser:
-    """A page, and what its console said that is not allowed."""
+    """A page, what its console said that is not allowed, and the addresses of its WebSockets."""
 
     page: Page
     complaints: list[str]
+    sockets: list[str]
 
 
 @contextmanager
@@ -126,9 +134,13 @@ def browser(microphone: Path | None = None, language: str = "en-GB") -> Iterator
         chrome = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         try:
             page = chrome.new_page(
-                viewport={"width": 1180, "height": 800}, locale=language, device_scale_factor=2
+                viewport={"width": 1180, "height": 800},
+                locale=language,
+                device_scale_factor=2,
+                ignore_https_errors=True,  # the lab's authority is made for it
             )
-            found = Browser(page, [])
+            found = Browser(page, [], [])
+            page.on("websocket", lambda socket: found.sockets.append(socket.url))
 
             def heard(message: ConsoleMessage) -> None:
                 if message.type in {"warning", "error"} and ALLOWED not in message.text:
