@@ -14,7 +14,7 @@ import numpy as np
 
 from rtstt_lab.audio.containers import header_may_begin, header_point, restart_point
 from rtstt_lab.audio.reader import Block, ContainerReader
-from rtstt_lab.audio.timeline import Timeline
+from rtstt_lab.audio.timeline import LONGEST_GAP_S, Timeline
 from rtstt_lab.errors import AudioDecodeError
 from rtstt_lab.types import SAMPLE_RATE_HZ, AudioFormat, Samples
 
@@ -24,6 +24,7 @@ _PATIENCE_CHUNKS: Final = 3
 _MAX_HEADER_BYTES: Final = 1 << 20
 _SILENT_S: Final = 8.0
 """Bytes that come for so long and give no audio: no page or fragment of a recorder is as long."""
+_LONGEST_END_S: Final = 3_600.0
 _LEAST_LOSS_S: Final = 0.1
 _HOPELESS_BYTES: Final = 1 << 18
 """So much without any audio coming out is no recording, whatever its clock says."""
@@ -182,6 +183,7 @@ class _Container:
         self.lost_s = 0.0
         self._heard_until_s = self._fed_until_s = self._opened_at_s = 0.0
         self._reopened = False
+        self._silence_s = LONGEST_GAP_S
         self._ready: list[Samples] = []
         self._timeline = Timeline(_GAP_S[container])
         if first_payload:
@@ -193,6 +195,7 @@ class _Container:
 
     def feed(self, payload: bytes, captured_end_s: float | None) -> Samples:
         self._timeline.bound(captured_end_s, self.samples)
+        self._silence_s = LONGEST_GAP_S
         first = self._fed_bytes == 0
         if first:
             self._first_bytes = len(payload)
@@ -228,7 +231,7 @@ class _Container:
             self._reader = None
         if self._fruitless >= _PATIENCE_CHUNKS:
             self._write_off()
-        self._emit(silence(self._timeline.owed_s))
+        self._emit(silence(min(self._timeline.owed_s, _LONGEST_END_S)))
         self._timeline.owed_s = 0.0
         self.consumed_bytes = self._fed_bytes
         return self._take()
@@ -282,7 +285,7 @@ class _Container:
 
     def _write_off(self) -> None:
         """The chunks since the last audio gave none: their time is owed."""
-        lost_s = max(0.0, self._fed_until_s - self._heard_until_s)
+        lost_s = min(max(0.0, self._fed_until_s - self._heard_until_s), LONGEST_GAP_S)
         self.lost_s += lost_s
         self._timeline.owed_s += lost_s
         self._fruitless, self._reopened = 0, False
@@ -324,6 +327,8 @@ class _Container:
             if gap_s is not None:
                 if self._reopened and gap_s - owed_s > _LEAST_LOSS_S:
                     self.lost_s += gap_s - owed_s
+                gap_s = min(gap_s, self._silence_s)
+                self._silence_s -= max(0.0, gap_s)
                 self._emit(silence(gap_s))
                 self._emit(block.samples[round(max(0.0, -gap_s) * SAMPLE_RATE_HZ) :])
         if blocks:

@@ -10,7 +10,7 @@ from rtstt_lab.types import SAMPLE_RATE_HZ
 _ANEW_S: Final = 0.5
 """A step back as large as this is a recording that begins anew; a smaller one is audio that came twice."""
 _CAPTURE_SLACK_S: Final = 1.0
-_LONGEST_GAP_S: Final = 600.0
+LONGEST_GAP_S: Final = 600.0
 """More silence at once would cost its memory, and no recorder sleeps for so long and goes on."""
 
 
@@ -59,12 +59,12 @@ class Timeline:
         self.next_s = end_s
         if self._exactly and expected_s is not None:
             self._exactly, self._captured = False, None
-            return min(block.start_s - expected_s, _LONGEST_GAP_S)
+            return min(block.start_s - expected_s, LONGEST_GAP_S)
         step_s = 0.0 if expected_s is None else block.start_s - expected_s
         begins_anew = expected_s is None or step_s < -_ANEW_S
         if not begins_anew and step_s <= self._least_gap_s:
             return step_s if step_s < -self._least_gap_s else 0.0
-        gap_s = self.owed_s if begins_anew else min(step_s, self._longest_s(samples), _LONGEST_GAP_S)
+        gap_s = self.owed_s if begins_anew else min(step_s, self._longest_s(samples), LONGEST_GAP_S)
         self.owed_s = 0.0
         return gap_s
 
