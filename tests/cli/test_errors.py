@@ -127,3 +127,23 @@ def test_a_closed_pipe_is_no_failure(tmp_path: Path, environment: dict[str, str]
     )
     assert done.stdout.strip() == "0"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["serve", "--help"]])
+@pytest.mark.parametrize(("language", "words"), [("en", "standard output"), ("es", "salida estándar")])
+def test_an_output_without_room_is_named(
+    environment: dict[str, str], arguments: list[str], language: str, words: str
+) -> None:
+    """A full disk behind the redirection is an error in words, once, with code 1; not “should not happen”."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rtstt_lab", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment | {"RTSTT_LANG": language},
+            check=False,
+        )
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert words in said
+    assert said.count("\n") == 1

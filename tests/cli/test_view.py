@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from rtstt_lab.cli.view import LiveView
-from rtstt_lab.protocol.events import FinalReceived, PartialReceived, StateChanged
+from rtstt_lab.protocol.events import FinalReceived, PartialReceived, StateChanged, StatusReceived
 from rtstt_lab.protocol.lifecycle import Link, Mode, Phase, Shown
-from rtstt_lab.protocol.messages import TranscriptionFinal, TranscriptionPartial, WireWord
+from rtstt_lab.protocol.messages import Alert, Status, TranscriptionFinal, TranscriptionPartial, WireWord
 
 WORDS = (WireWord(" Good", 100, 400, 0.9), WireWord(" morning.", 400, 900, 0.8))
 PARTIAL = PartialReceived(
@@ -67,3 +67,32 @@ def test_a_lost_connection_is_told_in_the_persons_language(monkeypatch: pytest.M
     assert "Se perdió la conexión" in written(notes)
     assert "Conectado de nuevo." in written(notes)
     assert written(text) == ""
+
+
+@pytest.mark.requirement("M3", "A2", "U1")
+@pytest.mark.parametrize(
+    ("language", "gone", "back"),
+    [
+        ("en", "No sound has reached the server for 2 s.", "again"),
+        ("es", "Hace 2 s que no llega sonido", "Vuelve"),
+    ],
+)
+def test_what_the_server_tells_of_itself_is_shown(
+    monkeypatch: pytest.MonkeyPatch, language: str, gone: str, back: str
+) -> None:
+    """Missing sound and its return, a recognizer that hangs, little memory: a line each, in two languages."""
+    monkeypatch.setenv("RTSTT_LANG", language)
+    words, notes = screen(terminal=False), screen(terminal=False)
+    with LiveView(words, notes) as view:
+        view(0.0, StatusReceived(Status("recording", "recording", alert=Alert("no_audio", True, 2.0))))
+        assert gone in written(notes).replace("\n", " ")
+        view(1.0, StatusReceived(Status("recording", "recording", alert=Alert("no_audio", False))))
+        assert back in written(notes).replace("\n", " ")
+        told = len(written(notes))
+        view(2.0, StatusReceived(Status("recording", "recording", alert=Alert("backpressure", True, 120.0))))
+        view(2.0, StatusReceived(Status("recording", "recording")))
+        assert len(written(notes)) == told
+        view(3.0, StatusReceived(Status("recording", "recording", alert=Alert("hanging", True))))
+        view(4.0, StatusReceived(Status("recording", "recording", alert=Alert("memory", True, 900.0))))
+        assert "900 MB" in written(notes)
+    assert written(words) == ""
