@@ -36,7 +36,7 @@ class AudioSender:
         self._transmitted = 0
         self._first_stream = 0
         self._mimes: dict[int, str] = {}
-        self._mimes_told: set[int] = set()
+        self._mimes_told: dict[int, int] = {}
         self._pace: TokenBucket | None = None
         self._hold_until = 0.0
         self._progress_at = 0.0
@@ -203,8 +203,8 @@ class AudioSender:
     def _frame(self, chunk: HeldChunk, now: float, now_ms: int) -> bytes:
         self._transmitted += 1
         self._tracker.sent(chunk.seq, duration_ms=chunk.duration_ms, end_ms=chunk.end_ms, now=now)
-        mime = None if chunk.stream in self._mimes_told else self._mimes.get(chunk.stream)
-        self._mimes_told.add(chunk.stream)
+        tells = self._mimes_told.setdefault(chunk.stream, chunk.seq) == chunk.seq  # each time that it is sent
+        mime = self._mimes.get(chunk.stream) if tells else None
         payload = chunk.payload or b""
         header = AudioHeader(
             seq=chunk.seq,

@@ -13,7 +13,7 @@ export class AudioSender {
   #transmitted = 0;
   #first_stream = 0;
   #mimes = new Map();
-  #mimes_told = new Set();
+  #mimes_told = new Map();
   #pace = null;
   #hold_until = 0;
   #progress_at = 0;
@@ -162,8 +162,9 @@ export class AudioSender {
     const { seq, stream, payload, crc32, duration_ms, captured_ms, end_ms } = chunk;
     this.#transmitted += 1;
     this.#tracker.sent(seq, { duration_ms, end_ms, now });
-    const mime = this.#mimes_told.has(stream) ? null : (this.#mimes.get(stream) ?? null);
-    this.#mimes_told.add(stream);
+    if (!this.#mimes_told.has(stream)) this.#mimes_told.set(stream, seq);
+    const tells = this.#mimes_told.get(stream) === seq; // each time that it is sent
+    const mime = tells ? (this.#mimes.get(stream) ?? null) : null;
     const bytes = payload?.length ?? 0;
     const facts = { seq, stream, bytes, crc32, duration_ms, captured_ms, sent_ms: now_ms };
     const header = { type: "client:audio_chunk", ...facts, mime, lost: payload === null, header: this.#window.is_header(chunk) };
