@@ -1,4 +1,4 @@
-"""A decoder that takes a recording up at a random chunk gives the samples that an uncut one gives, in time."""
+"""A decoder that takes a recording up at a random chunk gives the samples of an uncut one, in time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ AIM_S = 0.01
 def chunks_of(mime: str, seed: int) -> list[bytes]:
     """A recording in chunks of about 250 ms, as a recorder's timer cuts it: anywhere in its bytes."""
     audio = chirp(SECONDS)
-    if mime == PCM.mime:
-        data = np.round(audio[::3] * 32767).astype("<i2").tobytes()
-    else:
-        data = record(mime, audio)
+    pcm = np.round(audio[::3] * 32767).astype("<i2").tobytes()
+    data = pcm if mime == PCM.mime else record(mime, audio)
     rng = np.random.default_rng(seed)
     size = len(data) / (4 * SECONDS)
     first = 1_500 if mime != PCM.mime else round(size)
@@ -31,7 +29,7 @@ def chunks_of(mime: str, seed: int) -> list[bytes]:
 
 
 def uncut(mime: str, chunks: list[bytes]) -> tuple[Samples, list[tuple[int, float, float | None]]]:
-    """All samples, and each place to take up: the first chunk needed, where it lies, and the clocks' shift."""
+    """All samples, and each place to take up: the first chunk needed, where it lies, the clocks' shift."""
     places, pieces = [], []
     with StreamDecoder(AudioFormat.from_mime(mime)) as decoder:
         for seq, chunk in enumerate(chunks):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
 from math import inf
@@ -150,6 +151,7 @@ class World:
         decode_s: float = 0.0,
         answer_at_once: bool = True,
         save_error: RtsttError | None = None,
+        new_worker: Callable[[SessionState], ScriptedWorker | SessionWorker] | None = None,
     ) -> None:
         self._tokens = count()
         self.now = 100.0
@@ -161,6 +163,7 @@ class World:
         self.begun = SessionRecord("session", "scripted", STARTED, limits=limits or wire.Limits())
         self.session = self._session(None)
         self.engine = SessionEngine(self.session, settings, started_at=STARTED, now=self.now)
+        self.new_worker = new_worker or (lambda state: ScriptedWorker(state=state))
         self.serving = self.reachable = True
         self.dies_after: int | None = None
         self.client = ClientSession("session", TOKEN)
@@ -189,7 +192,8 @@ class World:
         """A server takes the session up from its journal."""
         state = self.state()
         self.session = self._session(state)
-        self.worker = ScriptedWorker(state=state)
+        self.worker.close()
+        self.worker = self.new_worker(state)
         self.engine = SessionEngine(
             self.session, self.settings, started_at=STARTED, now=self.now, state=state
         )

@@ -296,7 +296,7 @@ class _Container:
         """A fresh reader: from a new header in ``data``, or with the known one from a place to start."""
         self._stop_reader()
         self._kept.clear()
-        self._reopened = True
+        self._reopened = self._fed_bytes > 0
         anew = header_point(self._container, data)
         if anew is not None:
             self._header.clear()
