@@ -50,7 +50,7 @@ def test_every_campaign_keeps_the_rules(seed: int) -> None:
     attempts = [attempt for trial in trials for attempt in trial.attempts]
     assert Counter(attempt.kind for attempt in attempts) == dict.fromkeys(KINDS, 6)
     in_recording = [attempt for attempt in attempts if attempt.kind != FINALIZING]
-    assert np.mean([attempt.in_speech for attempt in in_recording]) > 0.85
+    assert np.mean([attempt.in_speech for attempt in in_recording]) >= 0.8
     for trial in trials:
         for before, after in pairwise(trial.attempts):
             assert after.at_s >= before.end_s + (0.0 if after.kind == FINALIZING else APART_S)
@@ -68,7 +68,7 @@ def test_the_whole_campaign_is_large_and_the_same_for_a_seed() -> None:
     """Two hundred faults and more by default, four fifths of all of them in speech."""
     attempts = [attempt for trial in drawn() for attempt in trial.attempts]
     assert len(attempts) == 20 * len(KINDS) >= 200
-    assert np.mean([attempt.in_speech for attempt in attempts]) >= 0.8
+    assert np.mean([attempt.in_speech for attempt in attempts]) >= 0.85
     assert drawn() == drawn()
     assert drawn() != drawn(seed=1)
 

@@ -198,7 +198,7 @@ def _filled(
 
 def _next_speech(at_s: float, speech_s: NDArray[np.float64]) -> float:
     later = speech_s[speech_s[:, 1] > at_s]
-    return max(at_s, float(later[0, 0]) + 0.1) if len(later) else at_s
+    return max(at_s, float(later[0, 0]) + 0.1) if len(later) else math.inf
 
 
 def _at_the_end(recording: Recording, rng: np.random.Generator) -> Attempt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -198,7 +198,7 @@ def _by_recording(outcomes: Iterable[Outcome]) -> dict[str, list[Sequence[Word]]
     return sessions
 
 
-def _by_kind(harms: Sequence[Harm], figure: Any) -> dict[str, dict[str, Any]]:
+def _by_kind(harms: Sequence[Harm], figure: Callable[[Harm], float]) -> dict[str, dict[str, Any]]:
     values: dict[str, list[float]] = {}
     for harm in harms:
         values.setdefault(harm.kind, []).append(figure(harm))

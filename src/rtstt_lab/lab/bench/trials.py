@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -203,22 +203,17 @@ class _Timeline:
     def suffered(self, attempt: Attempt, happened: Sequence[Happened]) -> Suffered:
         """What became of an attempt."""
         own = [each for each in happened if each.fault in attempt.faults]
-        if isinstance(attempt.faults[0], MessageFault | ProcessFault):
-            met, began_s, ended_s = bool(own), attempt.at_s, attempt.end_s
-        else:
-            met, began_s, ended_s = self._met(attempt), attempt.at_s, attempt.end_s
-        if own:
-            began_s, ended_s = own[0].began_s, own[0].ended_s
+        began_s, ended_s = (own[0].began_s, own[0].ended_s) if own else (attempt.at_s, attempt.end_s)
+        executed = isinstance(attempt.faults[0], MessageFault | ProcessFault)
         wanted = bisect_right(self.captured_s, ended_s)
         after = [(now, next_seq) for now, next_seq in self.heard if now > ended_s]
         return Suffered(
             attempt,
-            met,
-            began_s,
-            ended_s,
-            answered_s=min((now for now, _ in after), default=math.nan) - ended_s,
-            recovered_s=min((now for now, next_seq in after if next_seq >= wanted), default=math.nan)
-            - ended_s,
+            happened=bool(own) if executed else self._met(attempt),
+            began_s=began_s,
+            ended_s=ended_s,
+            answered_s=_first(now for now, _ in after) - ended_s,
+            recovered_s=_first(now for now, next_seq in after if next_seq >= wanted) - ended_s,
         )
 
     def _met(self, attempt: Attempt) -> bool:
@@ -231,6 +226,10 @@ class _Timeline:
         asked_s = [now for now in self.opening if first.at_s < now < again.at_s]
         done_s = [now for now in self.resumed if first.at_s < now < again.at_s - _JUST_NOW_S]
         return bool(asked_s) and not done_s
+
+
+def _first(times_s: Iterable[float]) -> float:
+    return next(iter(times_s), math.nan)
 
 
 async def _recognised_samples(server: MortalServer, session_id: str) -> int | None:
