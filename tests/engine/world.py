@@ -239,6 +239,11 @@ class World:
         getattr(self.client, action)(self.now)
         self.pump()
 
+    def restart_client(self, token: str) -> None:
+        """The page is loaded again: another client, with nothing in its hands but a token."""
+        self.client, self.linked = ClientSession("session", token), False
+        self.connect()
+
     def cut(self) -> None:
         """The link breaks; both sides learn of it."""
         if self.linked:

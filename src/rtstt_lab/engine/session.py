@@ -252,10 +252,12 @@ class SessionEngine:
         """Whatever hung does so no more; its answer follows."""
         self._watch.returned(work)
 
-    def journal_failed(self, now: float) -> None:
-        """The journal can't be written for now: no audio is freed, a person is told, and all else goes on."""
+    def journal_failed(self, _now: float) -> None:
+        """The journal can't be written for now: no audio is freed, a person is told, and all else goes on.
+
+        Nothing else happens yet: what follows would be told before it is written.
+        """
         self._keeping.failed = True
-        self._advance(now)
 
     def journal_restored(self, now: float) -> None:
         """All of the journal is written after all."""
