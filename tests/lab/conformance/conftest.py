@@ -11,8 +11,8 @@ from rtstt_lab.lab.conformance.talk import Patience
 from .house import HASTY, TOKEN, running
 
 PATIENT = Patience()
-IMPATIENT = Patience(answer_s=1.5, recognition_s=6.0, gap_s=3.0, silence_s=7.0, hello_s=3.0)
-"""For servers that are broken on purpose: what they don't do is not waited for."""
+IMPATIENT = Patience(answer_s=3.0, gap_s=3.0, silence_s=8.0, hello_s=4.0)
+"""For servers that are broken on purpose: what they don't do is not waited for, words excepted."""
 
 
 @pytest.fixture(scope="session")

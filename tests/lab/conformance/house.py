@@ -21,9 +21,9 @@ HASTY = partial(Waits, hello_s=0.7, gap_wait_s=0.7, ping_s=0.7, silence_s=4.0)
 
 
 @contextmanager
-def running(output):
+def running(output, **limits):
     """A server with tiny.en; gives its address."""
-    limits = LimitSettings(max_new_sessions_per_min=100_000, max_requests_per_min=1_000_000)
+    limits = LimitSettings(max_new_sessions_per_min=100_000, max_requests_per_min=1_000_000, **limits)
     settings = ServerSettings(api_token=TOKEN, output=output, model="tiny.en", limits=limits)
     ready, stop = threading.Event(), threading.Event()
     port, failures = [], []
