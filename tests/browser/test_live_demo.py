@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
@@ -218,6 +219,38 @@ def test_a_person_switches_to_block_mode_and_back(lab: Lab, root: Path) -> None:
         demo.await_state("Completado", timeout_s=60)
         assert normalizer("en")(demo.transcript()).startswith("welcome to the laboratory for real time")
         assert found.complaints == []
+
+
+@pytest.mark.requirement("L4")
+def test_a_server_that_falls_silent_behind_the_proxy_is_noticed(lab: Lab, root: Path) -> None:
+    """JupyterLab keeps the socket, the server stands still: Reconnecting within 12 s; then it goes on."""
+    notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 28.0, "tiny.en", "en")
+    with browser() as found:
+        open_notebook(found.page, lab.address, notebook)
+        assert run_all_cells(found.page)
+        demo = Demo(found.page)
+        demo.await_state("Conectado", timeout_s=60)
+        demo.press("Empezar", "Grabando")
+        server = rtstt_server(notebook)
+        server.suspend()
+        try:
+            demo.await_state("Reconectando", timeout_s=13)
+        finally:
+            server.resume()
+        demo.await_state("Grabando", timeout_s=30)
+        demo.await_state("Completado", timeout_s=90)
+        assert "microphone picks up the voice in small" in normalizer("en")(demo.transcript())
+
+
+def rtstt_server(notebook: str) -> psutil.Process:
+    """The server of a notebook's kernel."""
+    folder = f"output-{Path(notebook).stem}"
+    (found,) = (
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "serve" in (command := process.cmdline()) and any(folder in part for part in command)
+    )
+    return found
 
 
 class Demo:
