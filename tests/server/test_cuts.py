@@ -94,7 +94,7 @@ def uncut(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.requirement("R1", "L4", "S2")
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mime", KINDS)

@@ -19,7 +19,7 @@ from rtstt_lab.client.result import SessionResult
 from rtstt_lab.client.sources import AudioChunk, pcm_chunks, real_time
 from rtstt_lab.client.streaming import StreamingClient
 from rtstt_lab.protocol.client_link import ClientSettings
-from rtstt_lab.protocol.events import ClientEvent, FinalReceived, StateChanged, StatusReceived
+from rtstt_lab.protocol.events import ClientEvent, FinalReceived, Resumed, StateChanged, StatusReceived
 from rtstt_lab.protocol.lifecycle import Link, Phase, Shown
 from rtstt_lab.replay.corpus import Corpus, load_audio
 from rtstt_lab.transcript import history
@@ -102,8 +102,22 @@ async def test_killed_while_recording_and_again_while_it_goes_on(
     server: LocalServer, clip: Samples, spoken: str
 ) -> None:
     """In the middle of the first sentence, and of the second, when some words are committed already."""
-    actions = {12: lambda: kill(server), 32: lambda: kill(server)}
-    result = await client(server).run(after(real_time(pcm_chunks(clip)), actions))
+    back = asyncio.Event()
+
+    def observe(_: float, event: ClientEvent) -> None:
+        if isinstance(event, Resumed):
+            back.set()
+
+    async def source() -> AsyncIterator[AudioChunk]:
+        actions = {12: lambda: kill(server), 32: lambda: kill(server)}
+        number = 0
+        async for chunk in after(real_time(pcm_chunks(clip)), actions):
+            if number == 31:
+                await back.wait()
+            yield chunk
+            number += 1
+
+    result = await client(server, observe).run(source())
     assert server.restarts == 2
     assert_nothing_was_lost(result, server, clip, spoken)
 
