@@ -31,7 +31,7 @@ from rtstt_lab.replay.proxy import FaultProxy
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
 
 WORDS = "welcome to the laboratory for real time speech recognition while a person speaks the microphone"
-QUICK = ClientSettings(backoff_s=(0.2, 0.4))
+QUICK = ClientSettings(backoff_s=(0.2, 0.4), block_patience_s=1.0)
 PATIENT = ClientSettings(backoff_s=(0.2, 0.4, 0.8, 1.6, 3.2))
 
 

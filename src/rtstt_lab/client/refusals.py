@@ -37,6 +37,7 @@ _BY_FAMILY: Final[tuple[tuple[str, Callable[..., RtsttError]], ...]] = (
     ("model_", ModelNotFoundError),
     ("audio_", AudioError),
     ("connection_", ConnectionFailedError),
+    ("blocks_", ConnectionFailedError),
     ("token_", AuthenticationError),
     ("save_", StorageError),
     ("storage_", StorageError),
