@@ -112,7 +112,8 @@ async def test_cut_at_random_chunks(mime: str, seed: int, tmp_path: Path, uncut)
     assert whole.summary is not None
     assert result.summary.complete
     assert result.ledger.lost == 0
-    assert result.summary.duration_s == whole.summary.duration_s
+    slack_s = 0.0 if mime == KINDS[0] else 0.01 * restarts  # a fresh decoder begins between two samples
+    assert abs(result.summary.duration_s - whole.summary.duration_s) <= slack_s
     assert not (tmp_path / ".rtstt_journal").exists()
 
     truth, heard = words_of(whole), words_of(result)
