@@ -27,7 +27,7 @@ def test_a_short_window_is_recognised_with_times_and_probabilities(
     tiny: WhisperDecoder, sentence: Samples
 ) -> None:
     """The text is right, and each word has its place on the session's clock and a probability."""
-    hypothesis = tiny.decode(sentence, start_s=100.0, language="en", beam_size=3)
+    hypothesis = tiny.decode_window(sentence, start_s=100.0, language="en", beam_size=3).hypothesis
     assert text_of(hypothesis.words).lower().startswith("it was the best of times")
     assert (hypothesis.start_s, hypothesis.end_s) == (100.0, 105.0)
     assert all(word.text.startswith(" ") for word in hypothesis.words)
@@ -42,7 +42,7 @@ def test_the_short_window_says_what_the_padded_one_says(base: WhisperDecoder, se
     short = base.decode_window(sentence, start_s=0.0, language="en", beam_size=5)
     whole = np.zeros(29 * SAMPLE_RATE_HZ, np.float32)
     whole[: len(sentence)] = sentence
-    padded = base.decode(whole, start_s=0.0, language="en", beam_size=5)
+    padded = base.decode_window(whole, start_s=0.0, language="en", beam_size=5).hypothesis
     assert (short.looped, short.bounded) == (False, False)
     assert [word_key(w.text) for w in short.hypothesis.words] == [word_key(w.text) for w in padded.words]
 
@@ -50,7 +50,9 @@ def test_the_short_window_says_what_the_padded_one_says(base: WhisperDecoder, se
 def test_silence_gives_no_words(base: WhisperDecoder, tiny: WhisperDecoder) -> None:
     """What a model invents on a silent window is told by its own figures and dropped."""
     for decoder in (base, tiny):
-        assert not decoder.decode(np.zeros(4 * SAMPLE_RATE_HZ, np.float32), start_s=0.0, language="en").words
+        assert not decoder.decode_window(
+            np.zeros(4 * SAMPLE_RATE_HZ, np.float32), start_s=0.0, language="en"
+        ).hypothesis.words
 
 
 def test_the_language_is_detected(base: WhisperDecoder, tiny: WhisperDecoder, sentence: Samples) -> None:
@@ -58,29 +60,34 @@ def test_the_language_is_detected(base: WhisperDecoder, tiny: WhisperDecoder, se
     probabilities = base.language_probabilities(sentence)
     assert max(probabilities, key=lambda code: probabilities[code]) == "en"
     assert sum(probabilities.values()) == pytest.approx(1.0, abs=0.01)
-    assert base.decode(sentence, start_s=0.0, language=None).language == "en"
+    assert base.decode_window(sentence, start_s=0.0, language=None).hypothesis.language == "en"
     assert tiny.language_probabilities(sentence) == {"en": 1.0}
 
 
 def test_the_prompt_tells_the_spelling(base: WhisperDecoder, sentence: Samples) -> None:
     """What the user gives as prompt shapes the text, and a long one is cut to what the model can take."""
-    plain = text_of(base.decode(sentence, start_s=0.0, language="en").words)
+    plain = text_of(base.decode_window(sentence, start_s=0.0, language="en").hypothesis.words)
     prompt = "IT WAS THE END OF AN ERA. EVERYTHING HERE IS SHOUTED, ALL OF IT. " * 12
-    assert text_of(base.decode(sentence, start_s=0.0, language="en", prompt=prompt).words) != plain
+    assert (
+        text_of(base.decode_window(sentence, start_s=0.0, language="en", prompt=prompt).hypothesis.words)
+        != plain
+    )
 
 
 def test_sessions_may_decode_at_once(tiny: WhisperDecoder, sentence: Samples) -> None:
     """Four threads on one model all get what one alone gets."""
-    alone = tiny.decode(sentence, start_s=0.0, language="en")
+    alone = tiny.decode_window(sentence, start_s=0.0, language="en").hypothesis
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda _: tiny.decode(sentence, start_s=0.0, language="en"), range(4)))
+        together = list(
+            pool.map(lambda _: tiny.decode_window(sentence, start_s=0.0, language="en").hypothesis, range(4))
+        )
     assert [text_of(h.words) for h in together] == [text_of(alone.words)] * 4
 
 
 def test_a_window_that_is_too_long_is_refused(tiny: WhisperDecoder) -> None:
     """The encoder has positions for 30 s."""
     with pytest.raises(ValueError, match="longer than"):
-        tiny.decode(np.zeros(30 * SAMPLE_RATE_HZ, np.float32), start_s=0.0, language="en")
+        tiny.decode_window(np.zeros(30 * SAMPLE_RATE_HZ, np.float32), start_s=0.0, language="en")
 
 
 def test_offline_refuses_a_language_that_the_model_does_not_know(tiny: WhisperDecoder) -> None:

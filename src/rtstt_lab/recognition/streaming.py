@@ -306,6 +306,7 @@ class StreamingRecognizer:
             start_s=window.start_s,
             language=language,
             prompt=self._prompt_before(),
+            said=self._said_in(window),
             beam_size=beam_size,
             thorough=window.thorough and self._settings.settle_thoroughly,
         )
@@ -320,6 +321,11 @@ class StreamingRecognizer:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
         return results
+
+    def _said_in(self, window: _Window) -> str:
+        """The promised words of a window, which a decode goes on from."""
+        promised = self._promises.since(window.start_s) if self._settings.goes_on else []
+        return "".join(word.text for word in promised)
 
     def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
         """Turns what a window says into results, and moves on to the next window."""

@@ -5,6 +5,9 @@ window itself here, six to ten times cheaper. Left like that the decoder often f
 was trained to find quiet after the speech; three things mend it: about 1 s of zeros after the samples, the
 encoding of pure silence appended to the encoder's output, and a bound on the tokens with a guard against
 loops. On a GPU the full window costs next to nothing and is used as it is.
+
+A decode may be given the words that stand already: it reads them as one batch and goes on from there; see
+`batched_prefix`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from faster_whisper.transcribe import merge_punctuations
 from numpy.typing import NDArray
 
 from rtstt_lab.errors import ModelNotFoundError, RecognitionError
+from rtstt_lab.recognition.batched_prefix import Prefixes, reordered
 from rtstt_lab.recognition.features import LogMel
 from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
 from rtstt_lab.recognition.models import LocalModel, check_language
@@ -47,6 +51,7 @@ _APPENDED: Constant = "\"'.。,，!！?？:：”)]}、"
 _UNSURE_LOG_PROBABILITY: Constant = -1.0
 _NO_SPEECH_PROBABILITY: Constant = 0.6
 _LOOPING_COMPRESSION: Constant = 2.4
+_LEAST_TOKENS: Constant = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,14 @@ class _Text:
     looped: bool
     bounded: bool
     decoded: int
+    prefixed: bool
 
     @property
     def says_nothing(self) -> bool:
         """Whisper's own rule: an unlikely text where speech is unlikely is no text."""
         return (
-            self.no_speech_probability > _NO_SPEECH_PROBABILITY
+            not self.prefixed
+            and self.no_speech_probability > _NO_SPEECH_PROBABILITY
             and self.average_log_probability < _UNSURE_LOG_PROBABILITY
         )
 
@@ -111,11 +118,18 @@ class _Text:
 class WhisperDecoder:
     """One loaded model. Safe to share: calls are independent, `DecoderOptions.workers` run at once."""
 
-    def __init__(self, model: LocalModel, whisper: WhisperModel, options: DecoderOptions) -> None:
+    def __init__(
+        self,
+        model: LocalModel,
+        whisper: WhisperModel,
+        options: DecoderOptions,
+        prefixes: Prefixes,
+    ) -> None:
         self._local = model
         self._whisper = whisper
         self._model = whisper.model
         self._options = options
+        self._prefixes = prefixes
         self._log_mel = LogMel(whisper.feature_extractor)
         self._short_windows = self._model.device == "cpu" and options.tail_positions is not None
         self._tokenizer = lru_cache(maxsize=None)(self._make_tokenizer)
@@ -131,8 +145,10 @@ class WhisperDecoder:
         device, compute_type = _placement(options)
         os.environ.setdefault(*_KEPT_KERNELS)
         try:
+            files, prefixes = reordered(model.path) if device == "cpu" else ({}, Prefixes())
             whisper = WhisperModel(
                 os.fspath(model.path),
+                files=files or None,
                 device=device,
                 compute_type=compute_type,
                 cpu_threads=options.threads,
@@ -142,11 +158,12 @@ class WhisperDecoder:
             raise ModelNotFoundError(
                 "model_load", name=model.name, device=device, compute_type=compute_type, reason=error
             ) from error
-        return cls(model, whisper, options)
+        return cls(model, whisper, options, prefixes)
 
     def with_tail(self, positions: int | None) -> WhisperDecoder:
         """The same loaded weights with other `DecoderOptions.tail_positions`."""
-        return type(self)(self._local, self._whisper, replace(self._options, tail_positions=positions))
+        options = replace(self._options, tail_positions=positions)
+        return type(self)(self._local, self._whisper, options, self._prefixes)
 
     @property
     def model(self) -> LocalModel:
@@ -166,10 +183,8 @@ class WhisperDecoder:
     def warm_up(self) -> None:
         """Runs every stage once, so that the first session pays for no lazy start."""
         noise = np.random.default_rng(0).normal(0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
-        self._align(
-            _Text(self._encode_text(" one two", "en"), 0, 0, False, False, 0), self._encode(noise), "en", 2.0
-        )
-        self.decode(noise, start_s=0.0, language="en")
+        self.decode_window(noise, start_s=0.0, language="en", said=" one two")
+        self.decode_window(noise, start_s=0.0, language="en", thorough=True)
 
     def language_probabilities(self, samples: Samples) -> dict[str, float]:
         """How likely each language is; English alone for an English-only model.
@@ -182,21 +197,6 @@ class WhisperDecoder:
         (found,) = self._model.detect_language(self._encode(samples[: int(MAX_WINDOW_S * SAMPLE_RATE_HZ)]))
         return {token.strip("<|>"): float(probability) for token, probability in found}
 
-    def decode(
-        self,
-        samples: Samples,
-        *,
-        start_s: float,
-        language: str | None,
-        prompt: str = "",
-        beam_size: int = 1,
-        thorough: bool = False,
-    ) -> Hypothesis:
-        """Recognises one window; see `decode_window`."""
-        return self.decode_window(
-            samples, start_s=start_s, language=language, prompt=prompt, beam_size=beam_size, thorough=thorough
-        ).hypothesis
-
     def decode_window(
         self,
         samples: Samples,
@@ -204,6 +204,7 @@ class WhisperDecoder:
         start_s: float,
         language: str | None,
         prompt: str = "",
+        said: str = "",
         beam_size: int = 1,
         thorough: bool = False,
     ) -> WindowDecode:
@@ -215,6 +216,8 @@ class WhisperDecoder:
             language: ISO 639-1 code; ``None`` takes the most likely one.
             prompt: text that came before, or names that are expected; goes before the start of the
                 transcript.
+            said: text that the window begins with and that stands; the decode goes on from there. On a GPU,
+                and for a model that can't do that, all is decoded anew.
             beam_size: 1 decodes greedily.
             thorough: decode once more, padded to 30 s and without prompt, when the result is not to be
                 trusted.
@@ -228,11 +231,16 @@ class WhisperDecoder:
         language = language or max((p := self.language_probabilities(samples)), key=lambda code: p[code])
         try:
             encoded = self._encode(samples, tail=_POSITIONS if thorough else None)
-            text = self._generate(encoded, language, prompt, beam_size, duration_s)
+            text = self._generate(
+                encoded, language, duration_s, prompt=prompt, beam_size=beam_size, said=said
+            )
             decoded, fell_back = text.decoded, False
+            if text.prefixed and (text.looped or text.bounded):
+                text = self._generate(encoded, language, duration_s, prompt=prompt, beam_size=beam_size)
+                decoded += text.decoded
             if thorough and self._short_windows and self._dubious(text, language):
                 padded = self._encode(samples, padded=True)
-                again = self._generate(padded, language, "", beam_size, duration_s)
+                again = self._generate(padded, language, duration_s, prompt="", beam_size=beam_size)
                 decoded, fell_back = decoded + again.decoded, True
                 if text.looped or again.average_log_probability > text.average_log_probability:
                     encoded, text = padded, again
@@ -278,7 +286,12 @@ class WhisperDecoder:
         """
         check_language(self._local, language)
         segments, info = self._whisper.transcribe(
-            samples, language=language, initial_prompt=prompt, beam_size=beam_size, word_timestamps=True
+            samples,
+            language=language,
+            initial_prompt=prompt,
+            beam_size=beam_size,
+            word_timestamps=True,
+            suppress_tokens=[-1, *self._prefixes.ends.values()],
         )
         heard_s = len(samples) / SAMPLE_RATE_HZ
         spoken = [
@@ -294,9 +307,6 @@ class WhisperDecoder:
         return Tokenizer(
             self._whisper.hf_tokenizer, not self._local.english_only, task="transcribe", language=language
         )
-
-    def _encode_text(self, text: str, language: str) -> list[int]:
-        return list(self._tokenizer(language).encode(text))
 
     @cached_property
     def _silence(self) -> NDArray[np.float32]:
@@ -325,13 +335,16 @@ class WhisperDecoder:
             np.concatenate((encoded, self._silence[:, positions:last]), axis=1)
         )
 
-    def _generate(self, encoded: Any, language: str, prompt: str, beam_size: int, duration_s: float) -> _Text:
+    def _generate(
+        self, encoded: Any, language: str, duration_s: float, *, prompt: str, beam_size: int, said: str = ""
+    ) -> _Text:
         tokenizer = self._tokenizer(language)
-        sequence = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        prefix = self._prefixes.shortened(tokenizer.encode(said))
+        sequence = [*tokenizer.sot_sequence, tokenizer.no_timestamps, *self._prefixes.written(prefix)]
         if prompt.strip():
             before = tokenizer.encode(" " + prompt.strip())[-_MAX_PROMPT_TOKENS:]
             sequence = [tokenizer.sot_prev, *before, *sequence]
-        bound = token_bound(duration_s, language)
+        bound = max(token_bound(duration_s, language) - len(prefix), _LEAST_TOKENS)
         (result,) = self._model.generate(
             encoded,
             [sequence],
@@ -340,16 +353,23 @@ class WhisperDecoder:
             max_length=bound + max(bound, len(sequence)),
             return_scores=True,
             return_no_speech_prob=True,
+            # With a prefix it would ask for timestamps and forbid to stop at once.
+            suppress_tokens=[-1, *self._prefixes.timestamps] if prefix else [-1],
+            suppress_blank=not prefix,
         )
-        tokens = list(result.sequences_ids[0])
+        fresh = list(result.sequences_ids[0])[
+            bool(prefix) :
+        ]  # what comes back begins with the prefix's last token
+        tokens = [*prefix, *fresh]
         kept = without_loop(tokens)
         return _Text(
             kept,
             float(result.scores[0]),
             float(result.no_speech_prob),
             len(kept) < len(tokens),
-            len(tokens) >= bound,
-            len(tokens),
+            len(fresh) >= bound,
+            len(fresh),
+            bool(prefix),
         )
 
     def _dubious(self, text: _Text, language: str) -> bool:
