@@ -9,14 +9,14 @@ from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder
 from rtstt_lab.replay.corpus import Corpus, load_audio
-from rtstt_lab.replay.virtual import MakeRecognizer
+from rtstt_lab.replay.server import MakeRecognizer
 
 
 @pytest.fixture(scope="session")
 def recognizer() -> MakeRecognizer:
     """Makes a fresh recognizer on one loaded tiny.en, which reads the clock that it is given."""
     decoder = WhisperDecoder.load(ModelStore().resolve("tiny.en"))
-    return lambda clock: StreamingRecognizer(decoder, language="en", clock=clock)
+    return lambda clock, start: StreamingRecognizer(decoder, language="en", start=start, clock=clock)
 
 
 @pytest.fixture(scope="session")

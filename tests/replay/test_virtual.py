@@ -29,7 +29,8 @@ from rtstt_lab.replay.faults import (
 )
 from rtstt_lab.replay.machine import Fitted, Measured
 from rtstt_lab.replay.realtime import replay_in_real_time
-from rtstt_lab.replay.virtual import MakeRecognizer, Replayed, replay_virtually
+from rtstt_lab.replay.server import MakeRecognizer
+from rtstt_lab.replay.virtual import Replayed, replay_virtually
 
 STEADY = Fitted(step_s=0.1, settle_s=0.15, feed_s=0.002)
 WORDS = "ever tried ever failed no matter try again fail again fail better"
@@ -249,10 +250,8 @@ async def test_real_sockets_agree_with_virtual_time(
 @pytest.mark.parametrize("outage_s", [45.0, 300.0])
 def test_a_long_outage_ends_in_blocks_and_loses_nothing(replay: Replay, outage_s: float) -> None:
     """Capture goes on, every chunk is accepted once, and the transcript is that of an undisturbed run."""
-    replayed = replay(
-        faults=FaultSchedule.cuts((2.0, outage_s)),
-        engine_settings=EngineSettings(linkless_s=2 * outage_s),
-    )
+    replayed = replay(faults=FaultSchedule.cuts((2.0, outage_s)))
+    assert replayed.suspensions == (1 if outage_s > EngineSettings().linkless_s else 0)
     result = replayed.result
     assert result.error is None
     assert result.ledger.balanced()

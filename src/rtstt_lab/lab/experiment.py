@@ -99,8 +99,8 @@ class Experiment:
         decoder, samples = warm_decoder(self.model), load_audio(recording)
         replayed = replay_virtually(
             self._chunks(samples),
-            lambda clock: StreamingRecognizer(
-                decoder, settings=self.settings, language=recording.language, clock=clock
+            lambda clock, start: StreamingRecognizer(
+                decoder, settings=self.settings, language=recording.language, start=start, clock=clock
             ),
             model=self.model,
             language=recording.language,

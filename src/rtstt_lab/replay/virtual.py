@@ -8,52 +8,31 @@ is the same every time.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 from rtstt_lab.client.recorder import SessionRecorder
 from rtstt_lab.client.result import SessionResult, final_of
 from rtstt_lab.client.sources import AudioChunk
 from rtstt_lab.client.streaming import PATIENCE_S, Observer
-from rtstt_lab.engine.effects import (
-    AudioReport,
-    FeedAudio,
-    FeedHole,
-    FreeWorker,
-    Recognise,
-    RecognitionReport,
-    Release,
-    SaveTranscript,
-)
-from rtstt_lab.engine.session import SessionEngine
 from rtstt_lab.engine.settings import EngineSettings
-from rtstt_lab.engine.worker import SessionWorker
-from rtstt_lab.errors import ConnectionFailedError, RtsttError, UsageError
+from rtstt_lab.errors import ConnectionFailedError, UsageError
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink, SendBlock
 from rtstt_lab.protocol.lifecycle import Link, Mode
-from rtstt_lab.protocol.server import ServerSession
-from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.replay.agenda import Agenda
 from rtstt_lab.replay.faults import FaultSchedule
 from rtstt_lab.replay.link import VirtualNetwork
-from rtstt_lab.replay.machine import Cost, MachineClock, Measured, Report, VirtualMachine, Work
+from rtstt_lab.replay.machine import Cost, Measured
+from rtstt_lab.replay.server import FIRST_TOKEN, SESSION, MakeRecognizer, VirtualServer
 from rtstt_lab.replay.tampering import Happened
 
-_SESSION: Final = "00000000-0000-4000-8000-000000000000"
-_SAMPLE_EVERY_S: Final = 1.0
 _ENDLESS_S: Final = 3_600.0
 """No session lasts so long beyond its audio: retries, silence and grace times are all shorter."""
-
-MakeRecognizer: TypeAlias = Callable[[Callable[[], float]], StreamingRecognizer]
-"""Makes a fresh recognizer that reads the given clock, as a server's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +43,13 @@ class Replayed:
         result: as the client holds it.
         process_cpu_s: CPU seconds that the server's side took.
         happened: faults of messages and of the server's process as they came to pass; in real time only.
+        suspensions: how often the server let go of the session, but for its journal; in virtual time only.
     """
 
     result: SessionResult
     process_cpu_s: float
     happened: tuple[Happened, ...] = ()
+    suspensions: int = 0
 
 
 def replay_virtually(
@@ -82,7 +63,7 @@ def replay_virtually(
     cost: Cost | None = None,
     seed: int = 0,
     client_settings: ClientSettings | None = None,
-    engine_settings: EngineSettings | None = None,
+    server_settings: EngineSettings | None = None,
     observers: Sequence[Observer] = (),
 ) -> Replayed:
     """Streams a recording to a session's end.
@@ -97,7 +78,7 @@ def replay_virtually(
         cost: of each piece of work; default what it takes here.
         seed: of jitter and corruption.
         client_settings: of the client's patience.
-        engine_settings: of the server's bounds.
+        server_settings: of the server's bounds.
         observers: told every event of the client's session, with its virtual time.
 
     Raises:
@@ -114,7 +95,7 @@ def replay_virtually(
         cost=cost or Measured(),
         seed=seed,
         client_settings=client_settings or ClientSettings(block_patience_s=PATIENCE_S),
-        engine_settings=engine_settings or EngineSettings(),
+        server_settings=server_settings or EngineSettings(),
         observers=observers,
     )
     return session.run(chunks)
@@ -132,25 +113,21 @@ class _VirtualSession:
         cost: Cost,
         seed: int,
         client_settings: ClientSettings,
-        engine_settings: EngineSettings,
+        server_settings: EngineSettings,
         observers: Sequence[Observer],
     ) -> None:
-        tokens = (f"token-{number}" for number in itertools.count())
-        token = next(tokens)
         self._agenda = agenda = Agenda()
-        self._client = ClientSession(_SESSION, token, settings=client_settings)
-        server = ServerSession(
-            _SESSION,
-            token_hash=hashlib.sha256(token.encode()).hexdigest(),
-            new_token=lambda: next(tokens),
+        self._client = ClientSession(SESSION, FIRST_TOKEN, settings=client_settings)
+        self._server = VirtualServer(
+            agenda,
+            recognizer,
             model=model,
             language=language,
+            started_at=started_at,
+            settings=server_settings,
+            cost=cost,
         )
-        self._engine = SessionEngine(server, engine_settings, started_at=started_at, now=0.0)
-        clock = MachineClock(agenda, cost)
-        worker = SessionWorker(recognizer(clock), cpu_clock=time.process_time)
-        self._machine = VirtualMachine(agenda, worker, self._work_done, cost, clock)
-        self._network = VirtualNetwork(agenda, self._client, self._engine, faults, seed=seed)
+        self._network = VirtualNetwork(agenda, self._client, self._server, faults, seed=seed)
         self._recorder = SessionRecorder()
         self._observers = observers
         self._origin_s: float | None = None
@@ -159,7 +136,6 @@ class _VirtualSession:
     def run(self, chunks: Sequence[AudioChunk]) -> Replayed:
         self._chunks = chunks
         self._client.connect(0.0)
-        self._agenda.at(0.0, self._sample)
         self._drain()
         try:
             while not self._over():
@@ -167,8 +143,8 @@ class _VirtualSession:
                 if self._agenda.now_s > _ENDLESS_S + sum(chunk.duration_ms for chunk in chunks) / 1000:
                     raise RuntimeError("the session does not end")
         finally:
-            self._machine.close()
-        return Replayed(self._result(), self._machine.cpu_s)
+            self._server.close()
+        return Replayed(self._result(), self._server.cpu_s, suspensions=self._server.suspensions)
 
     def _over(self) -> bool:
         done = self._client.over and self._client.mode is Mode.STREAM
@@ -176,16 +152,16 @@ class _VirtualSession:
 
     def _step(self) -> None:
         """The earliest of an action, the client's timer and the engine's timer."""
-        deadlines = (self._client.next_deadline(), self._engine.next_deadline())
-        client_s, engine_s = (math.inf if deadline is None else deadline for deadline in deadlines)
-        if self._agenda.next_s <= min(client_s, engine_s):
+        deadlines = (self._client.next_deadline(), self._server.next_deadline())
+        client_s, server_s = (math.inf if deadline is None else deadline for deadline in deadlines)
+        if self._agenda.next_s <= min(client_s, server_s):
             self._agenda.step()
-        elif client_s <= engine_s:
+        elif client_s <= server_s:
             self._agenda.pass_to(client_s)
             self._client.handle_timer(self._agenda.now_s)
         else:
-            self._agenda.pass_to(engine_s)
-            self._engine.handle_timer(self._agenda.now_s)
+            self._agenda.pass_to(server_s)
+            self._server.handle_timer(self._agenda.now_s)
         self._drain()
 
     # --- the person and the microphone
@@ -233,7 +209,7 @@ class _VirtualSession:
     # ------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        while self._drain_client() or self._drain_engine():
+        while self._drain_client() or self._drain_server():
             pass
 
     def _drain_client(self) -> bool:
@@ -263,43 +239,18 @@ class _VirtualSession:
             case CloseLink():
                 self._network.close_by_client()
 
-    def _drain_engine(self) -> bool:
-        effects, now = self._engine.effects(), self._agenda.now_s
-        for effect in effects:
-            match effect:
-                case FeedAudio() | FeedHole() | Recognise():
-                    self._machine.submit(effect)
-                case SaveTranscript():
-                    self._agenda.at(now, lambda: self._engine.saved("", self._agenda.now_s))
-                case CloseLink(code, reason, link):
-                    self._agenda.at(
-                        now,
-                        lambda link=link, code=code, reason=reason: self._network.close_by_server(  # type: ignore[misc]
-                            link, code, reason
-                        ),
-                    )
-                case FreeWorker() | Release():
-                    self._machine.close()
-        frames = self._engine.data_to_send(now)
+    def _drain_server(self) -> bool:
+        (closings, frames), now = self._server.drain(), self._agenda.now_s
+        for closing in closings:
+            self._agenda.at(
+                now,
+                lambda closing=closing: self._network.close_by_server(  # type: ignore[misc]
+                    closing.link, closing.code, closing.reason
+                ),
+            )
         for link, frame in frames:
             self._network.send_to_client(link, frame)
-        return bool(effects or frames)
-
-    def _work_done(self, work: Work, outcome: Report | RtsttError) -> None:
-        now = self._agenda.now_s
-        match work, outcome:
-            case Recognise(job=job), RecognitionReport():
-                self._engine.recognised(job, outcome, now)
-            case Recognise(job=job), RtsttError():
-                self._engine.recognition_failed(job, outcome, now)
-            case FeedAudio(seq=seq) | FeedHole(seq=seq), AudioReport():
-                self._engine.audio_fed(seq, outcome, now)
-            case FeedAudio(seq=seq) | FeedHole(seq=seq), RtsttError():
-                self._engine.audio_failed(seq, outcome, now)
-
-    def _sample(self) -> None:
-        self._engine.resources(self._machine.sample(), self._agenda.now_s)
-        self._agenda.at(self._agenda.now_s + _SAMPLE_EVERY_S, self._sample)
+        return bool(closings or frames)
 
     def _result(self) -> SessionResult:
         client, origin_s = self._client, self._origin_s or 0.0
