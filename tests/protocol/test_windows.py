@@ -157,3 +157,42 @@ def test_ending_loses_only_what_was_not_received():
     assert window.close() == (3, 4)
     assert window.to_send() is None
     assert window.ledger(5, Received(accepted=3)).lost == 2
+
+
+@pytest.mark.requirement("O3", "R1")
+def test_each_recorders_first_chunk_is_kept_as_long_as_it_may_be_needed():
+    """For its container's header: counted as held, let go of with its recorder, and at the session's end."""
+    window = SendWindow(100, 64)
+    window.credit_ms = 120_000
+    for stream in (0, 0, 0, 1, 1):
+        assert window.append(b"x" * 20, duration_ms=250, captured_ms=0, stream=stream)[1] is None
+    send_all(window)
+    window.advance(2, committed_seq=2, resume_seq=2)
+    assert window.append(b"y" * 20, duration_ms=250, captured_ms=0, stream=1)[1] is None
+    assert window.append(b"y" * 20, duration_ms=250, captured_ms=0, stream=1)[1] == "buffer_full", "0 counts"
+    assert window.synchronise(2, header_seq=0) == []
+    assert (window.to_send().seq, window.is_header(window.to_send())) == (0, True)
+    assert send_all(window) == [0, 2, 3, 4, 5, 6]
+    window.advance(5, committed_seq=3, resume_seq=3)
+    window.synchronise(5, header_seq=3)
+    assert send_all(window) == [3, 5, 6]
+    window.advance(7, committed_seq=7, resume_seq=7)
+    window.synchronise(7, header_seq=3)
+    assert window.is_header(window.to_send()), "the present recorder's, though nothing else is held"
+    window.free()
+    assert window.append(b"z" * 100, duration_ms=250, captured_ms=0, stream=2)[1] is None, "all is free"
+
+
+@pytest.mark.requirement("R1")
+def test_a_session_that_ends_keeps_what_it_has_received():
+    """A server that is killed while it finishes wants it again; what lies behind the end is lost."""
+    window = filled(6)
+    send_all(window)
+    window.advance(4, committed_seq=0, resume_seq=0)
+    assert window.close() == (4, 5)
+    window.link_lost()
+    assert window.synchronise(1) == []
+    assert send_all(window) == [1, 2, 3]
+    window.advance(4, committed_seq=0, resume_seq=0)
+    assert window.close() is None
+    assert window.ledger(9, Received(accepted=4)).balanced()
