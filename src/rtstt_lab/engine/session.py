@@ -8,30 +8,22 @@ decodes and recognises. It is told what came in and what was answered, and says 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final as Constant
 
 from rtstt_lab.engine import effects as fx
-from rtstt_lab.engine.account import Account
-from rtstt_lab.engine.figures import Alerts, Figures
+from rtstt_lab.engine.ending import GONE, SessionEnds
 from rtstt_lab.engine.journal import SessionState
-from rtstt_lab.engine.keeping import Keeping
-from rtstt_lab.engine.pipeline import Pipeline
 from rtstt_lab.engine.settings import EngineSettings
 from rtstt_lab.engine.status import SessionStatus, Stage
-from rtstt_lab.engine.telling import Telling
-from rtstt_lab.engine.watch import Watch
 from rtstt_lab.errors import RtsttError, ServiceError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
-from rtstt_lab.protocol.lifecycle import Phase, PhaseEvent
+from rtstt_lab.protocol.lifecycle import PhaseEvent
 from rtstt_lab.protocol.server import ServerSession
 from rtstt_lab.protocol.timing import earliest
 from rtstt_lab.transcript import Transcript
 
-_GONE: Constant = frozenset({Stage.SUSPENDED, Stage.RELEASED})
 
-
-class SessionEngine:
+class SessionEngine(SessionEnds):
     """Runs one session; after each call execute `effects`, write `data_to_send`, arm `next_deadline`.
 
     Args:
@@ -51,36 +43,7 @@ class SessionEngine:
         now: float,
         state: SessionState | None = None,
     ) -> None:
-        self._session = session
-        self._settings = settings = settings or EngineSettings()
-        self._stage = Stage.OPEN
-        self._effects: list[fx.Effect] = []
-        self._pipeline = Pipeline(
-            self._effects, feed_ahead_s=settings.feed_ahead_s, context_s=settings.context_s, state=state
-        )
-        self._figures = Figures(now)
-        self._account = Account(session, self._pipeline, self._figures, started_at)
-        self._keeping = Keeping(session, state)
-        limits = session.limits
-        self._alerts = Alerts(
-            settings.low_memory_mb,
-            limits.credit_ms / 1000,
-            limits.max_session_s - settings.warning_before_s,
-            on=state.alerts if state else (),
-        )
-        self._watch = Watch(settings.no_audio_s, settings.hang_s)
-        self._telling = Telling(
-            session,
-            self._pipeline,
-            self._account,
-            keeping=self._keeping,
-            alerts=self._alerts,
-            watch=self._watch,
-        )
-        self._completed_event: int | None = None
-        self._linkless_at: float | None = now + settings.linkless_s
-        self._release_at: float | None = None
-        self._metrics_at = now + settings.metrics_s
+        super().__init__(session, settings, started_at=started_at, now=now, state=state)
         if state:
             self._take_up(state, now)
 
@@ -124,7 +87,7 @@ class SessionEngine:
 
     def effects(self) -> list[fx.Effect]:
         """What is to be done, in order; each is given out once."""
-        gone = self._stage in _GONE and not self._effects
+        gone = self._stage in GONE and not self._effects
         records = [] if gone else self._keeping.records(whole=self._account.whole)
         effects = [*map(fx.WriteJournal, records), *self._effects]
         self._effects.clear()
@@ -132,7 +95,7 @@ class SessionEngine:
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is to be called, if nothing happens before; ``None`` once it is released."""
-        if self._stage in _GONE:
+        if self._stage in GONE:
             return None
         metrics_at = self._metrics_at if self._session.link is not None and self._working else None
         linkless_at = self._linkless_at if self._stage is Stage.OPEN else None
@@ -144,7 +107,7 @@ class SessionEngine:
         self._session.handle_timer(now)
         if self._stage is Stage.OPEN and self._linkless_at is not None and now >= self._linkless_at:
             self._linkless_at = None
-            self._give_up_waiting(now)
+            self._give_up_waiting()
         if self._working and now >= self._metrics_at:
             self._metrics_at = now + self._settings.metrics_s
             self._account.metrics = self._session.metrics(self._figures.metrics(self._pipeline, now))
@@ -272,7 +235,7 @@ class SessionEngine:
 
     def abort(self, now: float) -> None:
         """The session is deleted: no file, nothing kept."""
-        if self._stage not in _GONE:
+        if self._stage not in GONE:
             if self._stage is not Stage.ENDED:
                 self._session.error(ServiceError("session_deleted"), fatal=True)
             self._drain(now)
@@ -280,12 +243,18 @@ class SessionEngine:
 
     # --- from one thing to the next -------------------------------------------------------------------------
 
-    @property
-    def _working(self) -> bool:
-        return self._stage in (Stage.OPEN, Stage.FINISHING)
+    def _take_up(self, state: SessionState, now: float) -> None:
+        """Goes on where the journal ends; words that will never change become final at once."""
+        self._account.whole = state.phase.whole
+        for final in state.finals:
+            self._account.final(final)
+        if state.closing:
+            self._telling.result(state.closing)
+        self._session.take_up()
+        self._advance(now)
 
     def _advance(self, now: float) -> None:
-        if self._stage in _GONE:
+        if self._stage in GONE:
             self._session.events()  # a client's late words change nothing
             return
         self._drain(now)
@@ -342,74 +311,3 @@ class SessionEngine:
                 event.first_payload,
             )
         )
-
-    # --- the ways to end ------------------------------------------------------------------------------------
-
-    def _check_length(self) -> None:
-        if alert := self._alerts.length(self._pipeline.recorded_s):
-            self._session.status(alert)
-        ending = self._stage is not Stage.OPEN or self._session.phase is Phase.FINALIZING
-        if not ending and (error := self._account.exceeded(self._settings.max_events)):
-            self._session.error(error, numbered=True)
-            self._finish()
-
-    def _finish(self) -> None:
-        """Everything that is in the queue is still recognised, then saved."""
-        if self._stage is Stage.OPEN:
-            self._stage = Stage.FINISHING
-            self._telling.release()
-            if self._session.phase is not Phase.FINALIZING:
-                self._session.set_phase(PhaseEvent.STOP)
-            self._pipeline.finish()
-
-    def _take_up(self, state: SessionState, now: float) -> None:
-        """Goes on where the journal ends; words that will never change become final at once."""
-        self._account.whole = state.phase.whole
-        for final in state.finals:
-            self._account.final(final)
-        if state.closing:
-            self._telling.result(state.closing)
-        self._session.take_up()
-        self._advance(now)
-
-    def _give_up_waiting(self, now: float) -> None:
-        """Nobody has come back: what was begun is suspended (rule 4); where nothing was, nothing is kept."""
-        if self._pipeline.recorded_s or self._session.phase is not Phase.IDLE:
-            self._telling.hold()
-            self._pipeline.settle()
-            self._advance(now)
-        else:
-            self._release()
-
-    def _leave(self) -> None:
-        """What was heard last is known as well: the session goes, but for its journal."""
-        if self._stage is Stage.OPEN and self._telling.holding and self._pipeline.idle:
-            self._telling.leave()
-            self._stage = Stage.SUSPENDED
-            self._effects += [fx.FreeWorker(), fx.Suspend()]
-
-    def _end_at_once(self, error: RtsttError) -> None:
-        """What is final is saved without waiting for the rest; memory is let go of before, not after."""
-        self._telling.release()
-        if closing := self._keeping.closing():
-            self._telling.result(closing)
-        self._session.error(error, numbered=True)
-        self._pipeline.stop()
-        self._effects.append(fx.FreeWorker())
-        self._account.whole = False
-        if self._session.phase is not Phase.FINALIZING:
-            self._session.set_phase(PhaseEvent.STOP)
-        self._save()
-
-    def _save(self) -> None:
-        self._stage = Stage.SAVING
-        self._session.status()
-        self._effects.append(fx.SaveTranscript(self.transcript()))
-
-    def _release(self) -> None:
-        if self._stage is not Stage.ENDED:
-            self._effects.append(fx.FreeWorker())
-        self._stage = Stage.RELEASED
-        self._pipeline.stop()
-        self._release_at = self._linkless_at = None
-        self._effects.append(fx.Release())
