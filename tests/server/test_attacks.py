@@ -220,9 +220,14 @@ def test_requests_and_new_sessions_of_an_address_are_limited(fortress):
     assert 0 < full.json()["retry_after_s"] <= 20
     assert int(full.headers["Retry-After"]) > 0
     create(fortress, "127.0.1.9")
-    answers = [ask(fortress, "GET", "/healthz", "127.0.1.10") for _ in range(41)]
-    assert [answer.status_code for answer in answers[:40]] == [200] * 40
-    assert answers[40].json()["code"] == "limit_requests"
+    transport = httpx.HTTPTransport(local_address="127.0.1.10")
+    with httpx.Client(base_url=fortress.url, transport=transport, timeout=30) as client:
+        answers = [client.get("/healthz")]
+        while answers[-1].is_success:  # a slow machine is given some more meanwhile
+            answers.append(client.get("/healthz"))
+    assert len(answers) > 40
+    assert answers[-1].json()["code"] == "limit_requests"
+    assert 0 < answers[-1].json()["retry_after_s"] <= 1.5
 
 
 @pytest.mark.requirement("S4", "S3")
