@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +26,10 @@ WORD_EVERY_S = 0.35
 
 
 class SlowScript(Script):
-    """Takes a + b·window + c·tokens a decode, more with beams, times how slow the machine is at that time."""
+    """Takes a + b·window + c·tokens a decode, more with beams, times how slow the machine is at that time.
+
+    Words that were said before are read, not decoded.
+    """
 
     def __init__(self, words: list[Word], slowness: Callable[[float], float]) -> None:
         super().__init__(words, seed=5)
@@ -34,9 +37,17 @@ class SlowScript(Script):
         self._slowness = slowness
 
     def decode_window(
-        self, samples: Samples, *, start_s: float, language: str, beam_size: int = 1, **options: Any
+        self,
+        samples: Samples,
+        *,
+        start_s: float,
+        language: str,
+        said: str = "",
+        beam_size: int = 1,
+        **options: Any,
     ) -> WindowDecode:
         decode = super().decode_window(samples, start_s=start_s, language=language, **options)
+        decode = replace(decode, tokens=max(1, decode.tokens - len(said.split())))
         window_s = len(samples) / SAMPLE_RATE_HZ
         took_s = (0.05 + 0.012 * window_s + 0.012 * decode.tokens) * (1.0 + 0.15 * (beam_size - 1))
         self.busy_s += took_s * self._slowness(start_s + window_s)

@@ -17,6 +17,7 @@ _SECOND_WORK: Constant = 0.015
 _TOKEN_WORK: Constant = 0.013
 _BEAM_WORK: Constant = 0.05  # each beam more, as a share of the whole: five take 12-13 ms a token, one 10
 _TOKENS_PER_S: Constant = 3.5
+_UNPROMISED_S: Constant = 2.5  # so much of a window is decoded although it was decoded before
 _MEMORY: Constant = 0.8
 _PRIOR_WORK: Constant = 0.15  # a fresh session takes the machine for one that bears it
 _OVERLOAD: Constant = 1.6  # above 1, since only an utterance without any pause costs that much
@@ -61,7 +62,8 @@ class Pace:
         wanted = self._wanted
         window_s = (wanted.keep_s + wanted.max_window_s) / 2
         interval_s = max(wanted.interval_s, wanted.interval_per_window * window_s)
-        return self._expected_s(window_s, wanted.beam_size) / interval_s
+        decoded_s = min(window_s, interval_s + _UNPROMISED_S) if wanted.goes_on else window_s
+        return self._expected_s(window_s, decoded_s, wanted.beam_size) / interval_s
 
     def decoded(self, took_s: float, window_s: float, tokens: int, beam_size: int) -> None:
         """A decode has ended.
@@ -79,11 +81,13 @@ class Pace:
 
     def _eased(self) -> RecognizerSettings:
         eased = easier(self._wanted, self.load)
-        least_s = min(_SPARE * self._expected_s(eased.max_window_s, eased.beam_size), _LONGEST_INTERVAL_S)
+        # At such intervals little of a window is promised when it is decoded.
+        expected_s = self._expected_s(eased.max_window_s, eased.max_window_s, eased.beam_size)
+        least_s = min(_SPARE * expected_s, _LONGEST_INTERVAL_S)
         return replace(eased, interval_s=max(eased.interval_s, least_s))
 
-    def _expected_s(self, window_s: float, beam_size: int) -> float:
-        return self._took_s / self._work * work(window_s, _TOKENS_PER_S * window_s, beam_size)
+    def _expected_s(self, window_s: float, decoded_s: float, beam_size: int) -> float:
+        return self._took_s / self._work * work(window_s, _TOKENS_PER_S * decoded_s, beam_size)
 
 
 def work(window_s: float, tokens: float, beam_size: int) -> float:

@@ -35,8 +35,8 @@ class RecognizerSettings:
         language_after_s: speech that a detected language is settled after.
     """
 
-    interval_s: float = 0.5
-    interval_per_window: float = 0.08
+    interval_s: float = 0.4
+    interval_per_window: float = 0.06
     max_window_s: float = 8.0
     keep_s: float = 3.0
     first_commit_s: float = 1.5
