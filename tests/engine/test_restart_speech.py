@@ -77,8 +77,8 @@ def transcribe(
 def hold_against(uncut: list[Word], words: list[Word], kills_s: list[float]) -> None:
     """No run of words is lost or comes twice where a server died, and words elsewhere lie where they lay.
 
-    Where a word begins behind a pause depends on the window that it was heard in, so one beginning in ten may
-    be elsewhere; where a word ends does not.
+    Where a word ends before a pause, or begins behind one, depends on the window that it was heard in: so one
+    edge in ten may be elsewhere. A clock that goes on wrongly would move them all.
     """
     starts = [word.start_s for word in words]
     assert starts == sorted(starts)
@@ -90,11 +90,11 @@ def hold_against(uncut: list[Word], words: list[Word], kills_s: list[float]) -> 
             continue
         for before, after in zip(uncut[a:b], words[c:d], strict=True):
             if all(abs(before.start_s - at_s) > NEAR_S for at_s in kills_s):
-                moved_s.append(abs(after.start_s - before.start_s))
-                assert after.end_s == pytest.approx(before.end_s, abs=APART_S), before
+                moved_s += [abs(after.start_s - before.start_s), abs(after.end_s - before.end_s)]
     assert matcher.ratio() >= 0.9
     assert moved_s
     assert np.quantile(moved_s, 0.9) <= APART_S
+    assert np.median(moved_s) <= APART_S / 5
 
 
 @pytest.mark.requirement("E4", "L4", "R1")
