@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 from typing import Final as Constant
 
@@ -31,7 +31,10 @@ from rtstt_lab.recognition.batched_prefix import Prefixes, reordered
 from rtstt_lab.recognition.features import LogMel
 from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
 from rtstt_lab.recognition.models import LocalModel, check_language
+from rtstt_lab.recognition.placement import DecoderOptions, placement
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Samples, Word
+
+__all__ = ["DecoderOptions", "WhisperDecoder", "WindowDecode"]
 
 _log: Constant = logging.getLogger(__name__)
 
@@ -52,28 +55,6 @@ _UNSURE_LOG_PROBABILITY: Constant = -1.0
 _NO_SPEECH_PROBABILITY: Constant = 0.6
 _LOOPING_COMPRESSION: Constant = 2.4
 _LEAST_TOKENS: Constant = 8
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderOptions:
-    """How a model is loaded.
-
-    Attributes:
-        device: ``auto`` (CUDA when there is one), ``cpu`` or ``cuda``.
-        compute_type: ``auto`` (int8 on CPUs, float16 on CUDA where it is supported), or any type of
-            CTranslate2.
-        threads: of one decode. On short windows a second thread saves next to nothing.
-        workers: decodes that may run at once, one a session.
-        tail_positions: how much encoded silence follows a short window (20 ms each); 1500 fills it up to
-            the 30 s that the model was trained with, which costs a quarter more and is always done in a
-            thorough decode. ``None`` encodes 30 s whatever the window holds, as plain Whisper does.
-    """
-
-    device: str = "auto"
-    compute_type: str = "auto"
-    threads: int = 1
-    workers: int = 2
-    tail_positions: int | None = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +123,7 @@ class WhisperDecoder:
             ModelNotFoundError: the folder holds no model that CTranslate2 can load so.
         """
         options = options or DecoderOptions()
-        device, compute_type = _placement(options)
+        device, compute_type = placement(options)
         os.environ.setdefault(*_KEPT_KERNELS)
         try:
             files, prefixes = reordered(model.path) if device == "cpu" else ({}, Prefixes())
@@ -231,16 +212,15 @@ class WhisperDecoder:
         language = language or max((p := self.language_probabilities(samples)), key=lambda code: p[code])
         try:
             encoded = self._encode(samples, tail=_POSITIONS if thorough else None)
-            text = self._generate(
-                encoded, language, duration_s, prompt=prompt, beam_size=beam_size, said=said
-            )
+            generate = partial(self._generate, language=language, duration_s=duration_s, beam_size=beam_size)
+            text = generate(encoded, prompt=prompt, said=said)
             decoded, fell_back = text.decoded, False
             if text.prefixed and (text.looped or text.bounded):
-                text = self._generate(encoded, language, duration_s, prompt=prompt, beam_size=beam_size)
+                text = generate(encoded, prompt=prompt)
                 decoded += text.decoded
             if thorough and self._short_windows and self._dubious(text, language):
                 padded = self._encode(samples, padded=True)
-                again = self._generate(padded, language, duration_s, prompt="", beam_size=beam_size)
+                again = generate(padded)
                 decoded, fell_back = decoded + again.decoded, True
                 if text.looped or again.average_log_probability > text.average_log_probability:
                     encoded, text = padded, again
@@ -336,7 +316,14 @@ class WhisperDecoder:
         )
 
     def _generate(
-        self, encoded: Any, language: str, duration_s: float, *, prompt: str, beam_size: int, said: str = ""
+        self,
+        encoded: Any,
+        *,
+        language: str,
+        duration_s: float,
+        beam_size: int,
+        prompt: str = "",
+        said: str = "",
     ) -> _Text:
         tokenizer = self._tokenizer(language)
         prefix = self._prefixes.shortened(tokenizer.encode(said))
@@ -388,15 +375,3 @@ class WhisperDecoder:
         (words,) = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)
         merge_punctuations(words, _PREPENDED, _APPENDED)
         return [word for word in words if word["word"].strip()]
-
-
-def _placement(options: DecoderOptions) -> tuple[str, str]:
-    device, gpus = options.device, ctranslate2.get_cuda_device_count()
-    if device == "auto":
-        device = "cuda" if gpus else "cpu"
-    compute_type = options.compute_type
-    if compute_type == "auto":
-        compute_type = "int8"
-        if device == "cuda" and gpus and "float16" in ctranslate2.get_supported_compute_types("cuda"):
-            compute_type = "float16"
-    return device, compute_type
