@@ -32,7 +32,8 @@ def is_this_machine(url: str) -> bool:
         return False
 
 
-def _is_http(url: str) -> bool:
+def is_http(url: str) -> bool:
+    """Whether this can be the address of a server."""
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -73,7 +74,7 @@ class SessionApi:
         tls: ssl.SSLContext | None = None,
         timeout_s: float = 30.0,
     ) -> None:
-        if not _is_http(url):
+        if not is_http(url):
             raise UsageError("server_url", url=url[:200])
         self.url = url.rstrip("/")
         self._http = httpx.AsyncClient(

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from rtstt_lab.client.api import _is_http, is_this_machine
+from rtstt_lab.client.api import is_http, is_this_machine
 from rtstt_lab.errors import ConnectionFailedError, UsageError
 from rtstt_lab.protocol.messages import PROTOCOL
 
@@ -169,7 +169,7 @@ class Probe:
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        if not _is_http(url):
+        if not is_http(url):
             raise UsageError("server_url", url=url[:200])
         self.clock = clock
         parts = urlsplit(url)
