@@ -56,6 +56,8 @@ def test_a_gap_is_asked_for_and_then_a_hole():
     assert error.event > 0
     counted = [n for n, said in enumerate(server.sent[1]) if getattr(said, "next_seq", 0) == 3]
     assert counted[0] < server.sent[1].index(error), "the ledger goes before what follows from it"
+    ack = server.got(wire.ServerAck)[-1]
+    assert (ack.next_seq, ack.missing) == (4, ()), "what waited behind the gap is acknowledged at once"
     assert server.session.received == wire.Received(accepted=2, lost=2)
     assert server.session.audio_ms == 1_000
     server.chunk(1)

@@ -149,6 +149,7 @@ class ServerSession(ServerOrder):
         if (deadline := self._intake.gap_deadline()) is not None and now >= deadline:
             self._declare_gap()
             self._settle()
+            self._ack_due = True  # the loss was told before what waited behind it was given out
         if (deadline := self._control_deadline()) is not None and now >= deadline:
             self._apply_controls(None)
             self._settle()
@@ -280,6 +281,9 @@ class ServerSession(ServerOrder):
     def _take_record(self, record: Record) -> wire.RejectedRecord | None:
         if isinstance(record, wire.ClientControl):
             self._take_control(record)
+            return None
+        if isinstance(record, wire.ClientAck):
+            self._acknowledge(min(record.event, self._log.last), record.latency)
             return None
         header, payload = record
         problem = self._take_audio(header, payload)
