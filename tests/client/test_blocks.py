@@ -66,6 +66,9 @@ async def test_a_session_that_never_gets_a_websocket_is_recognised_in_blocks(
     assert [state.shown for state in states][-2:] == [Shown.COMPLETED, Shown.COMPLETED]
     assert Shown.CONNECTED not in [state.shown for state in states]
     assert finals[0] < stopped[0], "text comes while it goes on"
+    assert result.model == "tiny.en"
+    assert result.summary is not None
+    assert result.summary.latency is not None, "the server knows what the client measured"
 
 
 @pytest.mark.requirement("R2", "R3")

@@ -45,6 +45,7 @@ def contents(block: ev.SendBlock) -> list:
         if record[0].header
         else record[0].seq
         for record in split_block(block.body)
+        if not isinstance(record, wire.ClientAck)
     ]
 
 
@@ -351,3 +352,29 @@ def test_a_record_that_cannot_be_read_is_named(body):
     with pytest.raises(MalformedFrameError) as caught:
         split_block(whole + body)
     assert caught.value.parameters["record"] == 1
+
+
+@pytest.mark.requirement("M1", "R3")
+def test_a_block_tells_the_latency_so_far():
+    """As an ack over the socket does; before the first figure there is nothing to tell."""
+    client = recording()
+    now, block = next_block(client)
+    assert not [record for record in split_block(block.body) if isinstance(record, wire.ClientAck)]
+    client.block_answered(block.block, receipt(4, events=(final(1),), last_event=1), now)
+    _, block = next_block(client)
+    assert [record for record in split_block(block.body) if isinstance(record, wire.ClientAck)] == [
+        wire.ClientAck(1, client.latency)
+    ]
+    assert client.latency is not None
+
+
+@pytest.mark.requirement("R3", "L1")
+def test_a_fatal_error_in_a_receipt_ends_the_blocks():
+    """A session that failed (save failed) is asked for nothing any more, and nothing is due."""
+    client = recording()
+    now, block = next_block(client)
+    failed = wire.ServerError("save_failed", "disk full", fatal=True, event=1)
+    client.block_answered(block.block, receipt(4, "failed", events=(failed,), last_event=1), now)
+    assert client.given_up
+    assert client.next_deadline() is None
+    assert of(client, ev.SendBlock) == []

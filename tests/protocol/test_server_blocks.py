@@ -61,6 +61,16 @@ def test_what_came_both_ways_is_decoded_once():
     assert server.got(wire.ServerAck)[-1].received == wire.Received(accepted=3, duplicate=2)
 
 
+@pytest.mark.requirement("M1", "R3")
+def test_a_block_tells_the_latency():
+    """The client's figures come with its blocks, too, and are the ones that the summary names."""
+    server = Talk()
+    figures = wire.LatencyFigures(1, 400, 400, 400)
+    post(server, chunk(0), controls=[START, wire.ClientAck(99, figures)])
+    assert server.session.latency == figures
+    assert server.session.acknowledged_event == 1, "no more than there is"
+
+
 @pytest.mark.requirement("R3", "L6")
 def test_buttons_act_between_their_chunks():
     """Stop after chunk 1, whatever the order of the records; what comes behind it is refused."""

@@ -97,7 +97,7 @@ class SessionRecorder:
                 self._progress(next_seq, 0, now)
             case SendBlock(body=body):
                 for record in split_block(body):
-                    if not isinstance(record, messages.ClientControl):
+                    if isinstance(record, tuple):
                         self._sent(record[0], now)
             case ChunksLost(first, last, reason):
                 self._lost |= set(range(first, last + 1))

@@ -47,7 +47,7 @@ class SessionResult:
 
     Attributes:
         session_id: of the session.
-        model: as the server named it; empty if it never answered.
+        model: as the server named it.
         language: that was asked for or detected; ``None`` where nothing was said.
         started_monotonic_s: the beginning of the first chunk's audio, on the clock that streamed it.
         stopped_s: when stop was sent.

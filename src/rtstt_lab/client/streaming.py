@@ -91,7 +91,7 @@ class StreamingClient:
         self._session: ClientSession | None = None
         self._trouble: ServerError | None = None
         self._fault: BaseException | None = None
-        self._socket_url = ""
+        self._socket_url = self._model = ""
         self._link: SocketLink | None = None
         self._blocks: BlockPost | None = None
         self._links: set[asyncio.Task[None]] = set()
@@ -223,7 +223,7 @@ class StreamingClient:
 
     def _begin(self, created: CreatedSession) -> None:
         self._session = ClientSession(created.session_id, created.session_token, settings=self._settings)
-        self._socket_url = websocket_url(self._url, created.ws_path)
+        self._socket_url, self._model = websocket_url(self._url, created.ws_path), created.model
         self._epoch_s = self._clock()
 
     @property
@@ -361,7 +361,7 @@ class StreamingClient:
         finals = sorted(map(final_of, session.finals), key=lambda final: final.words[0].start_s)
         return SessionResult(
             session_id=session.session_id,
-            model=session.created.model if session.created else "",
+            model=session.created.model if session.created else self._model,
             language=self._language(),
             started_monotonic_s=origin_s,
             stopped_s=self._stopped_s - origin_s,

@@ -26,7 +26,7 @@ from rtstt_lab.notebook.background import BackgroundLoop
 from rtstt_lab.notebook.bundle import bundle, stylesheet
 from rtstt_lab.notebook.servers import ensure_running
 from rtstt_lab.protocol.lifecycle import Mode, Shown
-from rtstt_lab.protocol.messages import LatencyFigures, TranscriptionFinal
+from rtstt_lab.protocol.messages import CreatedSession, LatencyFigures, TranscriptionFinal
 from rtstt_lab.texts import LANGUAGES, preferred_language
 from rtstt_lab.transcript import Transcript
 
@@ -227,7 +227,7 @@ class MicCapture(anywidget.AnyWidget):
                 self._path, token = created.ws_path, created.session_token
                 self._exposed = created.exposed
                 self._new_stream()
-                self._begin(created.session_id)
+                self._begin(created)
         self.send(
             {
                 "type": "access",
@@ -259,13 +259,13 @@ class MicCapture(anywidget.AnyWidget):
             old, self.stream = self.stream, _microphone()
             old.close()
 
-    def _begin(self, session_id: str) -> None:
+    def _begin(self, created: CreatedSession) -> None:
         self.finals, self.partial, self.latency, self.alerts = (), "", None, {}
         self.mode = Mode.STREAM.value
         self.audio_s, self.file, self.complete, self.error = 0.0, "", False, None
         self._started_at = datetime.now().astimezone()
-        self._made_with = self.model or ""
-        self.session_id = session_id
+        self._made_with = created.model
+        self.session_id = created.session_id
 
     def _reflect(self, message: Mapping[str, Any]) -> None:
         told = msgspec.convert(message, _Mirrored)

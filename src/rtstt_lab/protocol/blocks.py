@@ -13,6 +13,7 @@ from rtstt_lab.protocol.messages import (
     MAX_HEADER_BYTES,
     AudioHeader,
     BlockReceipt,
+    ClientAck,
     ClientControl,
     Received,
     ServerAck,
@@ -20,23 +21,24 @@ from rtstt_lab.protocol.messages import (
     decode_numbered,
 )
 
-Record: TypeAlias = tuple[AudioHeader, bytes] | ClientControl
-"""A chunk with its payload, or a button."""
+Record: TypeAlias = tuple[AudioHeader, bytes] | ClientControl | ClientAck
+"""A chunk with its payload, a button, or what the client tells of its latency."""
 
 _LENGTH: Final = struct.Struct("<I")
-_decoder: Final[msgspec.json.Decoder[AudioHeader | ClientControl]] = msgspec.json.Decoder(
-    AudioHeader | ClientControl
+_decoder: Final[msgspec.json.Decoder[AudioHeader | ClientControl | ClientAck]] = msgspec.json.Decoder(
+    AudioHeader | ClientControl | ClientAck
 )
 
 
-def encode_block(controls: Iterable[ClientControl], frames: Iterable[bytes]) -> bytes:
+def encode_block(messages: Iterable[ClientControl | ClientAck], frames: Iterable[bytes]) -> bytes:
     """The body of a block.
 
     Args:
-        controls: buttons; they come first, so that each is known when the chunk that it precedes arrives.
+        messages: buttons, and figures; they come first, so that each button is known when the chunk that it
+            precedes arrives.
         frames: chunks, as `encode_audio` writes them.
     """
-    heads = map(msgspec.json.encode, controls)
+    heads = map(msgspec.json.encode, messages)
     return b"".join([*(_LENGTH.pack(len(head)) + head for head in heads), *frames])
 
 
@@ -61,7 +63,7 @@ def split_block(body: bytes) -> list[Record]:
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise MalformedFrameError("block_record", record=number, reason=str(error)[:200]) from error
         at += length
-        if isinstance(head, ClientControl):
+        if not isinstance(head, AudioHeader):
             records.append(head)
             continue
         if head.bytes > len(view) - at:

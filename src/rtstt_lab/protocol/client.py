@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from rtstt_lab.errors import (
     ConnectionFailedError,
     LifecycleError,
@@ -22,6 +20,7 @@ from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.blocks import encode_block, sync_of
 from rtstt_lab.protocol.client_commands import ClientCommands
 from rtstt_lab.protocol.client_link import ClientSettings
+from rtstt_lab.protocol.client_parts import lost_chunks
 from rtstt_lab.protocol.lifecycle import RECORDED, TERMINAL, Link, Mode, Phase, reconcile
 from rtstt_lab.protocol.timing import earliest, to_ms
 
@@ -233,6 +232,7 @@ class ClientSession(ClientCommands):
         self._follow(server, receipt.ack.controls)
         if self.over and known == self._last_event:  # that was told, too
             self._blocks.leave()
+        if not self._blocks.active:
             return
         progress = anew or self._audio.next_seq > wanted
         at_once = self._last_event > known or (progress and self._audio.may_send)
@@ -299,7 +299,7 @@ class ClientSession(ClientCommands):
         if message.code == "chunk_after_stop" and message.seq is not None:
             self._take_no_more(message.seq)
         if message.code == "chunk_lost":
-            self._events.append(msgspec.convert(message.parameters, ev.ChunksLost, strict=False))
+            self._events.append(lost_chunks(message))
 
     def _is_next(self, event: int, now: float) -> bool:
         """Whether a message is to be applied; a gap in the numbers is closed by connecting again."""
@@ -347,12 +347,13 @@ class ClientSession(ClientCommands):
         if self._blocks.synchronised:
             max_bytes = min(self._blocks.max_bytes, self.limits.max_block_bytes // 2)
             frames = self._audio.block(now, self.clock_ms(now), max_bytes)
-        controls = self._controls.pending if self._synchronised else []
+        buttons = self._controls.pending if self._synchronised else []
+        figures = [wire.ClientAck(self._last_event, self.latency)] if self.latency else []
         self._acked_event = self._last_event
         self._events.append(
             ev.SendBlock(
                 self._blocks.sent(now),
-                encode_block(controls, frames),
+                encode_block([*buttons, *figures], frames),
                 self._last_event,
                 new=not self._synchronised,
                 token=self._token,

@@ -94,6 +94,7 @@ class CreatedSession(Item, frozen=True):
     Attributes:
         exposed: the server is open to other machines without encryption or a token of its owner's choice
             (``--insecure``); a panel says so.
+        model: its model's name.
     """
 
     session_id: ShortText
@@ -102,6 +103,7 @@ class CreatedSession(Item, frozen=True):
     limits: Limits
     protocol: ShortText = PROTOCOL
     exposed: bool = False
+    model: ShortText = ""
 
 
 class RenewToken(Item, frozen=True, forbid_unknown_fields=True):

@@ -117,6 +117,7 @@ class _VirtualSession:
         observers: Sequence[Observer],
     ) -> None:
         self._agenda = agenda = Agenda()
+        self._model = model
         self._client = ClientSession(SESSION, FIRST_TOKEN, settings=client_settings)
         self._server = VirtualServer(
             agenda,
@@ -260,7 +261,7 @@ class _VirtualSession:
         complete = summary is not None and summary.complete
         return SessionResult(
             session_id=client.session_id,
-            model=client.created.model if client.created else "",
+            model=self._model,
             language=language,
             started_monotonic_s=origin_s,
             stopped_s=self._stopped_s - origin_s,

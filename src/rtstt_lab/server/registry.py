@@ -172,6 +172,7 @@ class SessionRegistry:
             token,
             session.limits,
             exposed=self.settings.exposed,
+            model=session.model,
         )
 
     async def host_or_reopen(self, session_id: str) -> SessionHost:

@@ -5,10 +5,10 @@ import { earliest } from "./timing.js";
 
 const LEAST_BYTES = 2 ** 16;
 
-/** The body of a block: buttons, each with its length before it, then chunks as `encode_audio` writes them. */
-export function encode_block(controls, frames) {
-  const records = controls.map((control) => {
-    const head = new TextEncoder().encode(encode(control));
+/** The body of a block: buttons and figures, each with its length before it, then chunks as `encode_audio` writes them. */
+export function encode_block(messages, frames) {
+  const records = messages.map((message) => {
+    const head = new TextEncoder().encode(encode(message));
     const record = new Uint8Array(4 + head.length);
     new DataView(record.buffer).setUint32(0, head.length, true);
     record.set(head, 4);

@@ -208,7 +208,8 @@ export class ClientSession extends ClientCommands {
       this._apply({ type: "server:error", code, message, retryable: true, seq, ...rest }, now);
     }
     this._follow(server, receipt.ack.controls);
-    if (this._is_over() && known === this._last_event) return this._blocks.leave(); // that was told, too
+    if (this._is_over() && known === this._last_event) this._blocks.leave(); // that was told, too
+    if (!this._blocks.active) return;
     const progress = anew || this._audio.next_seq > wanted;
     this._blocks.answered(now, { at_once: this._last_event > known || (progress && this._audio.may_send) });
   }
@@ -329,12 +330,14 @@ export class ClientSession extends ClientCommands {
   _send_block(now) {
     const max_bytes = Math.min(this._blocks.max_bytes, Math.floor(this.limits.max_block_bytes / 2));
     const frames = this._blocks.synchronised ? this._audio.block(now, this.clock_ms(now), max_bytes) : [];
-    const controls = this._synchronised ? this._controls.pending : [];
+    const buttons = this._synchronised ? this._controls.pending : [];
+    const { latency } = this;
+    const figures = latency ? [{ type: "client:ack", event: this._last_event, latency }] : [];
     this._acked_event = this._last_event;
     this._events.push({
       type: "SendBlock",
       block: this._blocks.sent(now),
-      body: encode_block(controls, frames),
+      body: encode_block([...buttons, ...figures], frames),
       after: this._last_event,
       new: !this._synchronised,
       token: this._token,
