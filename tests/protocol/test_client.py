@@ -248,3 +248,18 @@ def test_each_link_is_told_the_recorders_format_anew():
     client.handle_timer(2.0)
     greet(client, 2.0, phase="recording", controls=1)
     assert [m.mime for m in sent(client, 2.0) if isinstance(m, wire.AudioHeader)] == ["audio/pcm", None]
+
+
+@pytest.mark.requirement("S1")
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"first": 3, "last": 4, "reason": "new"}, {"first": "x", "last": 4, "reason": "given_up"}],
+)
+def test_a_loss_that_is_not_understood_is_reported(parameters):
+    """A newer server's reasons, or nonsense, are an error that is told; the link stays."""
+    client = opened()
+    say(client, 0.0, wire.ServerError("chunk_lost", "lost", parameters, event=1))
+    codes = [error.message.code for error in of(client, ev.ErrorReceived)]
+    assert codes == ["chunk_lost", "frame_malformed"]
+    assert client.link is Link.OPEN
+    assert sent(client, 0.0) == [wire.ClientAck(1)]

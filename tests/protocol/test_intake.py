@@ -229,3 +229,14 @@ def test_a_recorder_without_its_beginning_is_told_once_and_its_chunks_in_runs():
     runs = [m.parameters for m in server.got(wire.ServerError) if m.code == "chunk_lost"]
     assert [run["first"] for run in runs[1:]] == [run["last"] + 1 for run in runs[:-1]]
     assert (runs[0]["first"], runs[-1]["last"]) == (1, 1_999)
+
+
+@pytest.mark.requirement("S1")
+def test_the_last_recorder_number_leaves_one_for_the_next():
+    """A recorder's number so high that the next could not be told is refused; the highest one is not."""
+    server = talk()
+    server.chunk(0, stream=2**31 - 1, mime="audio/pcm")
+    assert server.codes() == ["frame_malformed"]
+    server.chunk(0, stream=2**31 - 2, mime="audio/pcm")
+    server.open(wire.ClientHello("token-0", resuming=True))
+    assert server.got(wire.Status)[0].sync.next_stream == 2**31 - 1

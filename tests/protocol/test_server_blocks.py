@@ -11,6 +11,8 @@ from rtstt_lab.errors import AuthenticationError, MalformedFrameError
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.blocks import encode_block
 from rtstt_lab.protocol.lifecycle import Phase, PhaseEvent
+from rtstt_lab.protocol.server_parts import token_hash
+from rtstt_lab.protocol.server_state import ProtocolState
 
 SUMMARY = wire.Summary(1.0, 1, 1.0, None, wire.Received(), "t.txt", complete=True, language="en")
 
@@ -149,3 +151,12 @@ def test_tokens_survive_a_cut_before_during_and_after_their_delivery():
             server.session.link_lost(link, server.now)
         server.open(wire.ClientHello(token, resuming=True, attempt=6))
         assert server.session.link == server.link, f"{lost:06b}"
+
+
+@pytest.mark.requirement("S1", "O3")
+def test_only_so_many_lost_events_are_believed():
+    """However often a client claims events that a power cut took from the journal: the log stays bounded."""
+    server = Talk(restored=ProtocolState((token_hash("token-0"),)))
+    for _ in range(5):
+        server.session.receive_block(b"", 0.0, token="token-0", after=2**53 - 1)
+    assert server.session.last_event == 1_000

@@ -46,7 +46,8 @@ class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
 
     Attributes:
         seq: number from 0, without gaps over the session's life.
-        stream: number of the recorder instance (one container header each), from 0.
+        stream: number of the recorder instance (one container header each), from 0; the next one is a
+            `Sequence`, too.
         bytes: length of the payload.
         crc32: CRC-32 (IEEE 802.3, as zlib computes it) of the payload.
         duration_ms: of its audio.
@@ -60,7 +61,7 @@ class AudioHeader(Message, frozen=True, tag="client:audio_chunk"):
     """
 
     seq: Sequence
-    stream: Sequence
+    stream: Annotated[int, Meta(ge=0, le=2**31 - 2)]
     bytes: Count
     crc32: Annotated[int, Meta(ge=0, le=2**32 - 1)]
     duration_ms: Annotated[int, Meta(ge=0, le=MAX_DURATION_MS)]

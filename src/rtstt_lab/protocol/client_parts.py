@@ -6,13 +6,15 @@ from typing import Final
 
 import msgspec
 
+from rtstt_lab.errors import MalformedFrameError
 from rtstt_lab.protocol.client_link import ClientSettings
-from rtstt_lab.protocol.events import AlertCleared, AlertName, AlertRaised, ClientEvent
+from rtstt_lab.protocol.events import AlertCleared, AlertName, AlertRaised, ChunksLost, ClientEvent
 from rtstt_lab.protocol.latency import LatencyTracker
 from rtstt_lab.protocol.lifecycle import PhaseEvent
 from rtstt_lab.protocol.messages import (
     ClientControl,
     ControlAction,
+    ServerError,
     Sync,
     TranscriptionFinal,
     TranscriptionPartial,
@@ -150,3 +152,15 @@ class Alerts:
         elif not on and name in self._on:
             self._on.remove(name)
             self._events.append(AlertCleared(name, value))
+
+
+def lost_chunks(error: ServerError) -> ChunksLost:
+    """What a server's ``chunk_lost`` says.
+
+    Raises:
+        MalformedFrameError: it does not say which chunks, or why in a way that is known here.
+    """
+    try:
+        return msgspec.convert(error.parameters, ChunksLost, strict=False)
+    except msgspec.ValidationError as problem:
+        raise MalformedFrameError("frame_malformed", reason=str(problem)[:200]) from problem

@@ -67,7 +67,8 @@ class ServerOrder(ServerVoice):
 
     def _skip_events(self, last_event: int) -> None:
         """Numbers on from the client's newest event, where a power cut has cost the journal its end."""
-        for _ in range(self._log.last, min(last_event, self._log.last + _MAX_LOST_EVENTS)):
+        journaled = len(self._restored.frames) if self._restored else 0
+        for _ in range(self._log.last, min(last_event, journaled + _MAX_LOST_EVENTS)):
             self._log.add(wire.Status(shown(Link.OPEN, self.phase).value, self.phase.value))
 
     def _catch_up(self) -> None:
