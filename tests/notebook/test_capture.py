@@ -166,6 +166,25 @@ def test_finished_session_is_shown_to_a_page_that_was_loaded_again(
     assert [final["text"] for final in told["finals"]] == ["All said."]
 
 
+@pytest.mark.requirement("R2", "O1")
+def test_text_outlives_its_session(page: Callable[[LocalServer], Page], tmp_path: Path) -> None:
+    """A page that is loaded again after the session has gone is shown the text, until a new one is wanted."""
+    capture, sent, says = page(LocalServer(model="tiny.en", output=tmp_path))
+    says(type="access")
+    first = sent.get(timeout=60)
+    says(**mirrored(0, final(0, "Good morning."), partial="How", state="error"))
+    address = f"{capture.server.url}/api/streaming/sessions/{capture.session_id}"
+    assert httpx.delete(address, headers={"Authorization": f"Bearer {first['token']}"}).status_code == 204
+    says(type="access")
+    told = sent.get(timeout=20)
+    assert (told["type"], told["shown"], told["phase"]) == ("finished", "error", "failed")
+    assert [each["text"] for each in told["finals"]] == ["Good morning."]
+    assert (capture.text, capture.state) == ("Good morning.", "error")
+    says(type="renew")
+    assert sent.get(timeout=20)["session_id"] != first["session_id"]
+    assert capture.text == ""
+
+
 @pytest.mark.requirement("U1")
 def test_failures_are_told_to_the_page(page: Callable[[LocalServer], Page], tmp_path: Path) -> None:
     """A server that does not start, and a message that makes no sense, are shown in the widget."""

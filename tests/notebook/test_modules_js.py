@@ -32,6 +32,15 @@ def test_bundle_is_one_module(tmp_path: Path, node: Callable[..., str]) -> None:
     assert said.split() == ["function", "function"]
 
 
+@pytest.mark.requirement("R2", "L5")
+def test_a_widget_from_its_first_button_to_its_end(
+    root: Path, tmp_path: Path, node: Callable[..., str]
+) -> None:
+    """What it sends and shows, also when it is closed in the middle or its session is not there any more."""
+    (tmp_path / "bundle.mjs").write_text(bundle(), "utf-8")
+    assert node(root / "tests/notebook/check_capture.mjs", tmp_path / "bundle.mjs").strip() == "all done"
+
+
 @pytest.mark.requirement("U1")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_page_has_every_text_that_it_names(static: Path, language: str) -> None:

@@ -191,9 +191,10 @@ class MicCapture(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Gives the microphone back; the server settles and saves what was said."""
+        self.send({"type": "ending"})
+        super().close()
         if self._own_stream:
             self.stream.close()
-        super().close()
         self.background.close()
 
     # --- what the page asks for ---------------------------------------------------------------------------
@@ -222,6 +223,10 @@ class MicCapture(anywidget.AnyWidget):
         await asyncio.to_thread(ensure_running, self.server)
         async with self._api() as api:
             token = None if renew or not self.session_id else await self._token(api)
+            if token is None and self.finals and not renew:  # a page that was loaded again loses no text
+                self.state, self.partial = Shown.ERROR.value, ""
+                self.send({"type": "finished", **self._past(), "shown": self.state, "phase": "failed"})
+                return
             if token is None:
                 created = await api.create(model=self.model, language=self.language, origin=self._origin)
                 self._path, token = created.ws_path, created.session_token

@@ -55,6 +55,7 @@ class Capture {
   #notice = null;
   #exposed = false;
   #busy = true;
+  #ending = false;
 
   #actions = {
     start: () => this.#record((session) => session.start(now())),
@@ -106,14 +107,18 @@ class Capture {
     this.#pump();
   }
 
+  /** The recorder's last chunk goes to the server, too; the session goes on there unless Python has said that it is over. */
   async close() {
-    clearTimeout(this.#timer);
     this.#waitFor(null);
-    this.#mirror.close();
     this.#watchers.clear();
-    this.#transport?.close(1000, "widget closed");
-    this.#post?.drop();
     await this.#endRecording();
+    if (this.#session) {
+      if (this.#ending && this.#capturing) this.#pump(this.#session.stop(now()));
+      this.#pump(this.#session.close(now()));
+    }
+    clearTimeout(this.#timer);
+    this.#mirror.close();
+    this.#post?.drop();
   }
 
   // --- Python's side of the widget ---
@@ -125,6 +130,10 @@ class Capture {
   }
 
   async #heard(message) {
+    if (message.type === "ending") {
+      this.#ending = true; // the widget is closed next
+      return;
+    }
     this.#waitFor(null);
     if (message.type === "access") await this.#begin(message);
     if (message.type === "finished") this.#remember(message);
@@ -134,7 +143,7 @@ class Capture {
   }
 
   #remember(told) {
-    this.#past = { ...NOTHING, ...told, shown: "completed", phase: "completed" };
+    this.#past = { ...NOTHING, shown: "completed", phase: "completed", ...told };
   }
 
   #refused({ key, parameters }) {
