@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 from typing import Final as Constant
 
 import msgspec
@@ -32,6 +31,7 @@ from rtstt_lab.errors import (
 )
 from rtstt_lab.server import link, routes
 from rtstt_lab.server.gate import Gate
+from rtstt_lab.server.openapi import Problem, answers, describe
 from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.texts import preferred_language
@@ -50,20 +50,6 @@ _STATUS: Constant = (
 _LOOPBACK_ORIGIN: Constant = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 log = logging.getLogger(__name__)
-
-
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every refusal says.
-
-    Attributes:
-        code: key of the text in ``texts/*/errors.json``.
-        message: that text; Spanish where ``Accept-Language`` begins with it, else English.
-        retry_after_s: when to try again, if waiting helps.
-    """
-
-    code: str
-    message: str
-    retry_after_s: float | None = None
 
 
 def make_app(registry: SessionRegistry, quotas: Quotas | None = None) -> FastAPI:
@@ -91,19 +77,21 @@ def make_app(registry: SessionRegistry, quotas: Quotas | None = None) -> FastAPI
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
     )
-    app.add_api_route("/healthz", _health, methods=["GET"], include_in_schema=True)
-    app.add_api_route("/metrics", _metrics, methods=["GET"], include_in_schema=True)
-    described = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = described()
-        components = document.setdefault("components", {})
-        components.setdefault("schemas", {}).update(routes.schemas(Problem))
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's way of adding to the document
+    app.add_api_route(
+        "/healthz",
+        _health,
+        methods=["GET"],
+        responses=answers(200),
+        openapi_extra={"security": []},
+    )
+    app.add_api_route(
+        "/metrics",
+        _metrics,
+        methods=["GET"],
+        response_class=Response,
+        responses=answers(200, 401, body={"content": {CONTENT_TYPE_LATEST: {}}}),
+    )
+    describe(app)
     return app
 
 

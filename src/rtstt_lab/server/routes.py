@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from typing import Final as Constant
 
 import msgspec
@@ -14,16 +14,11 @@ from starlette.websockets import WebSocket
 
 from rtstt_lab.errors import AuthenticationError, MalformedFrameError, OriginError, RtsttError
 from rtstt_lab.protocol.blocks import last_receipt
-from rtstt_lab.protocol.messages import (
-    MAX_BLOCK_BYTES,
-    BlockReceipt,
-    CreatedSession,
-    CreateSession,
-    RenewToken,
-)
+from rtstt_lab.protocol.messages import MAX_BLOCK_BYTES, CreateSession, RenewToken
 from rtstt_lab.server import auth, link
 from rtstt_lab.server.host import SessionHost
 from rtstt_lab.server.limits import read_body
+from rtstt_lab.server.openapi import answers, content
 from rtstt_lab.server.past import Suspended, Tombstone
 from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.registry import Known, SessionRegistry
@@ -36,7 +31,6 @@ _MEDIA_TYPES: Constant = {
     "vtt": "text/vtt; charset=utf-8",
     "csv": "text/csv; charset=utf-8",
 }
-_SCHEMAS: Constant = "#/components/schemas/"
 
 
 def registry_of(connection: HTTPConnection) -> SessionRegistry:
@@ -74,18 +68,6 @@ def require_api_token(request: Request) -> None:
         raise AuthenticationError("authentication")
 
 
-def schemas(*more: type) -> dict[str, Any]:
-    """JSON Schemas of the bodies, for the OpenAPI document."""
-    _, components = msgspec.json.schema_components(
-        (CreateSession, CreatedSession, RenewToken, BlockReceipt, *more), ref_template=_SCHEMAS + "{name}"
-    )
-    return components
-
-
-def _content(schema: str) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": {"$ref": f"{_SCHEMAS}{schema}"}}}}
-
-
 router: Constant = APIRouter(prefix="/api/streaming/sessions", tags=["sessions"])
 _checked: Constant = [Depends(check_origin)]
 
@@ -95,15 +77,8 @@ _checked: Constant = [Depends(check_origin)]
     status_code=201,
     dependencies=_checked,
     response_class=Response,
-    responses={
-        201: {"description": "Created", **_content("CreatedSession")},
-        401: {"description": "Not the API token", **_content("Problem")},
-        422: {"description": "A body, model or language that can't be", **_content("Problem")},
-        429: {"description": "As many sessions as the server takes", **_content("Problem")},
-        503: {"description": "Nothing new is taken at the moment", **_content("Problem")},
-        507: {"description": "Its journal can't be written", **_content("Problem")},
-    },
-    openapi_extra={"requestBody": {"required": False, **_content("CreateSession")}},
+    responses=answers(201, 401, 413, 422, 503, 507, body=content("CreatedSession")),
+    openapi_extra={"requestBody": {"required": False, **content("CreateSession")}},
 )
 async def create_session(request: Request) -> Response:
     """Makes a session; its WebSocket is at ``ws_path``."""
@@ -114,7 +89,12 @@ async def create_session(request: Request) -> Response:
     return _json(await registry_of(request).create(wanted), 201)
 
 
-@router.get("", dependencies=_checked, response_class=Response)
+@router.get(
+    "",
+    dependencies=_checked,
+    response_class=Response,
+    responses=answers(200, 401, 422, 507, body=content("Sessions")),
+)
 async def list_sessions(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -138,7 +118,12 @@ async def list_sessions(
     )
 
 
-@router.get("/{session_id}", dependencies=_checked, response_class=Response)
+@router.get(
+    "/{session_id}",
+    dependencies=_checked,
+    response_class=Response,
+    responses=answers(200, 401, 404, 422, body=content("SessionStatus")),
+)
 async def get_session(request: Request, session_id: str) -> Response:
     """State, statistics and figures; of a finished session what stays of it for a day."""
     return _json(_described(registry_of(request).authorise(session_id, _token(request))))
@@ -149,7 +134,8 @@ async def get_session(request: Request, session_id: str) -> Response:
     status_code=201,
     dependencies=_checked,
     response_class=Response,
-    openapi_extra={"requestBody": {"required": False, **_content("RenewToken")}},
+    responses=answers(201, 401, 404, 413, 422, 503, 507, body=content("Renewed")),
+    openapi_extra={"requestBody": {"required": False, **content("RenewToken")}},
 )
 async def new_session_token(request: Request, session_id: str) -> Response:
     """A fresh session token, as for a page that was loaded again."""
@@ -164,14 +150,7 @@ async def new_session_token(request: Request, session_id: str) -> Response:
     status_code=202,
     dependencies=_checked,
     response_class=Response,
-    responses={
-        202: {"description": "Taken, as far as the receipt says", **_content("BlockReceipt")},
-        401: {"description": "Neither the session's token nor the API's", **_content("Problem")},
-        404: {"description": "No such session", **_content("Problem")},
-        413: {"description": "Longer than limits.max_block_bytes", **_content("Problem")},
-        422: {"description": "A record that can't be read: nothing was taken", **_content("Problem")},
-        429: {"description": "Over a limit; see Retry-After", **_content("Problem")},
-    },
+    responses=answers(202, 401, 404, 413, 422, 503, 507, body=content("BlockReceipt")),
     openapi_extra={
         "requestBody": {
             "required": False,
@@ -202,14 +181,25 @@ async def take_block(
     return Response(msgspec.json.encode(receipt), 202, media_type="application/json")
 
 
-@router.delete("/{session_id}", status_code=204, dependencies=_checked, response_class=Response)
+@router.delete(
+    "/{session_id}",
+    status_code=204,
+    dependencies=_checked,
+    response_class=Response,
+    responses=answers(204, 401, 404, 422, 503, 507),
+)
 async def delete_session(request: Request, session_id: str, file: bool = False) -> Response:
     """Ends a live session without a file, or forgets a finished one; ``file=true``: its transcript, too."""
     await registry_of(request).delete(session_id, _token(request), file=file)
     return Response(status_code=204)
 
 
-@router.get("/{session_id}/transcript", dependencies=_checked, response_class=Response)
+@router.get(
+    "/{session_id}/transcript",
+    dependencies=_checked,
+    response_class=Response,
+    responses=answers(200, 401, 404, 422, 507, body={"content": {key: {} for key in _MEDIA_TYPES.values()}}),
+)
 async def get_transcript(
     request: Request,
     session_id: str,
