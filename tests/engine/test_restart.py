@@ -11,13 +11,16 @@ from rtstt_lab.engine.journal import (
     CommittedRecord,
     EventRecord,
     MarkRecord,
+    PhaseRecord,
     SessionRecord,
     TokenRecord,
     recover,
 )
 from rtstt_lab.errors import StorageError
 from rtstt_lab.protocol import events as ev
+from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import Phase, Shown
+from rtstt_lab.protocol.server_order import ENDING
 from rtstt_lab.types import Final, Partial, Word
 
 pytestmark = pytest.mark.requirement("E4", "L4")
@@ -210,3 +213,24 @@ def test_the_end_is_in_the_journal() -> None:
     assert state.token_hashes == world.session.token_hashes
     assert [type(final) for final in state.finals] == [Final]
     assert {TokenRecord, EventRecord} <= {type(record) for record in world.journal}
+
+
+@pytest.mark.parametrize("gives", [True, False])
+def test_a_session_that_had_reached_its_length_is_finished(gives: bool) -> None:
+    """Killed before its client heard that all was received: that is brought again, or given up in the end."""
+    world = World(limits=wire.Limits(max_session_s=5))
+    world.start()
+    while not any(isinstance(record, PhaseRecord) and record.phase in ENDING for record in world.journal):
+        world.speak()
+        if world.client.ledger.held == 0 and world.client.ledger.accepted == 19:
+            world.dies_after = 3  # the twentieth is received, the end is in the journal, and nothing is told
+    assert not world.serving
+    assert world.client.ledger.accepted == 19
+    if not gives:
+        world.client._audio.close(19)
+    world.pass_time(60)
+    assert world.client.shown is Shown.COMPLETED
+    assert world.client.ledger.balanced()
+    assert (world.client.ledger.accepted, world.client.ledger.lost) == ((20, 0) if gives else (19, 1))
+    (transcript,) = world.saved
+    assert transcript.complete is gives

@@ -94,6 +94,7 @@ def sync_of(receipt: BlockReceipt, token: str) -> Sync:
         next_stream=receipt.next_stream,
         audio_ms=receipt.audio_ms,
         header_seq=receipt.header_seq,
+        end_seq=receipt.end_seq,
     )
 
 

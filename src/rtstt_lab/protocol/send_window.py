@@ -201,12 +201,15 @@ class SendWindow:
         self._in_flight_ms = 0
         self._again.clear()
 
-    def synchronise(self, next_seq: int, header_seq: int | None = None) -> list[int]:
+    def synchronise(
+        self, next_seq: int, header_seq: int | None = None, end_seq: int | None = None
+    ) -> list[int]:
         """Starts again at the chunk that the server wants; it may want earlier ones than before.
 
         Args:
             next_seq: that chunk.
             header_seq: the first chunk of its recorder, if the container's header is needed again.
+            end_seq: the chunks below were received before, told or not, of a session that has stopped.
 
         Returns:
             The chunks it wants that were given up since the server had received them, each told once.
@@ -214,7 +217,7 @@ class SendWindow:
         self.link_lost()
         self._header = None
         self.next_seq = self._cursor = min(max(next_seq, self._first), self.captured)
-        self._highest = max(self._highest, self.next_seq)
+        self._highest = max(self._highest, self.next_seq, end_seq or 0)
         if header_seq is not None and header_seq < self.next_seq:
             self._ask_header(header_seq)
         untold = [chunk for chunk in self._beyond() if chunk.payload is None and not chunk.told]

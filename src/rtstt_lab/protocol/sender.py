@@ -99,7 +99,7 @@ class AudioSender:
             The chunks it wants that were given up since it had received them.
         """
         self._received = sync.received
-        given_up = self._window.synchronise(sync.next_seq, sync.header_seq)
+        given_up = self._window.synchronise(sync.next_seq, sync.header_seq, sync.end_seq)
         self._window.advance(sync.next_seq, sync.committed_seq, sync.resume_seq)
         self._window.credit_ms = sync.credit_ms
         self._window.max_chunk_bytes = limits.max_chunk_bytes

@@ -103,15 +103,19 @@ class ServerSession(ServerOrder):
             self._forget_other_client()
         elif self._restored:
             self._skip_events(after)
+        self._audio_at = self._audio_at if self._met else now
         self._met = True
         self._intake.block_came(len(records), now)
         rejected = tuple(rejection for record in records if (rejection := self._take_record(record)))
+        if self._end_seq is not None and now >= self._audio_at + self._settings.control_wait_s:
+            self._stop_waiting()
         self._acknowledge(min(after, self._log.last))
         frames = self._log.after(after)[:_MAX_RECEIPT_EVENTS]
         return wire.BlockReceipt(
             ack=self._ack(None, 0),
             phase=self.phase.value,
             header_seq=self._intake.header_seq,
+            end_seq=self._end_seq,
             events=tuple(map(wire.decode_numbered, frames)),
             rejected=rejected,
             last_event=self._log.last,
@@ -151,8 +155,7 @@ class ServerSession(ServerOrder):
             self._settle()
             self._ack_due = True  # the loss was told before what waited behind it was given out
         if (deadline := self._control_deadline()) is not None and now >= deadline:
-            self._apply_controls(None)
-            self._settle()
+            self._stop_waiting()
         self._tell_losses()
 
     # --- the engine's steps ---------------------------------------------------------------------------------
@@ -227,6 +230,7 @@ class ServerSession(ServerOrder):
             next_stream=self._intake.next_stream,
             audio_ms=self.audio_ms,
             header_seq=self._intake.header_seq,
+            end_seq=self._end_seq,
         )
         if hello.resuming:
             welcome: wire.Message = wire.Status(

@@ -41,6 +41,8 @@ class Sync(Item, frozen=True):
         audio_ms: how much audio lies below ``next_seq``, holes included.
         header_seq: the first chunk of the recorder that ``next_seq`` belongs to, where its container's header
             is needed again (no decoder has it any more); it comes before all others, marked as ``header``.
+        end_seq: of a session that has stopped, and whose server was restarted: the chunks below are wanted,
+            also those that the client was never told to be received.
     """
 
     token: Secret
@@ -55,6 +57,7 @@ class Sync(Item, frozen=True):
     next_stream: Sequence = 0
     audio_ms: Milliseconds = 0
     header_seq: Sequence | None = None
+    end_seq: Sequence | None = None
 
 
 class SessionCreated(Message, frozen=True, tag="server:session_created"):
@@ -281,6 +284,7 @@ class BlockReceipt(Item, frozen=True):
         last_event: the newest numbered event; those that did not fit come with the next receipt.
         next_stream: see `Sync`.
         audio_ms: see `Sync`.
+        end_seq: see `Sync`.
     """
 
     ack: ServerAck
@@ -292,6 +296,7 @@ class BlockReceipt(Item, frozen=True):
     last_event: Count = 0
     next_stream: Sequence = 0
     audio_ms: Milliseconds = 0
+    end_seq: Sequence | None = None
 
 
 class ServerPing(Message, frozen=True, tag="server:ping"):

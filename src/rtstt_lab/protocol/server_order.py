@@ -28,6 +28,11 @@ class ServerOrder(ServerVoice):
         self._catch_up()
 
     @property
+    def _end_seq(self) -> int | None:
+        """Where the audio ends that one that ends wants again; ``None`` if it wants none."""
+        return self._until_seq if self.phase in ENDING else None
+
+    @property
     def _open(self) -> bool:
         """Whether audio is taken: one that ends, too, wants again what it had when its server was killed."""
         return self.phase not in ENDING or self._until_seq is not None
@@ -118,7 +123,16 @@ class ServerOrder(ServerVoice):
     def _refuse_control(self, control: wire.ClientControl) -> None:
         self.error(LifecycleError("lifecycle", state=self.phase.value, event=control.action))
 
+    def _stop_waiting(self) -> None:
+        """What is before the buttons, or the end, does not come: goes on without."""
+        if self._end_seq is not None:
+            self._lose(self._intake.give_up_before(self._end_seq))
+            self._audio_at = self._links.now
+        self._apply_controls(None)
+        self._settle()
+
     def _control_deadline(self) -> float | None:
-        if not self._controls.waiting or self.link is None or self._intake.credit_ms <= 0:
+        waits = self._controls.waiting or self._end_seq is not None
+        if not waits or self.link is None or self._intake.credit_ms <= 0:
             return None
         return self._audio_at + self._settings.control_wait_s

@@ -27,9 +27,10 @@ export function encode_block(messages, frames) {
 /** Where the server stands after a block. */
 export function sync_of(receipt, token) {
   const { next_seq, committed_seq, resume_seq, controls, received, credit_ms } = receipt.ack;
-  const { phase, last_event, next_stream, audio_ms, header_seq } = receipt;
+  const { phase, last_event, next_stream, audio_ms, header_seq, end_seq } = receipt;
   const marks = { next_seq, committed_seq, resume_seq, controls, received, credit_ms };
-  return { ...marks, phase, last_event, next_stream, audio_ms, header_seq, token: receipt.token ?? token };
+  const place = { phase, last_event, next_stream, audio_ms, header_seq, end_seq };
+  return { ...marks, ...place, token: receipt.token ?? token };
 }
 
 /** One block on its way at a time; its answer says what the next one holds. */

@@ -78,7 +78,7 @@ export class AudioSender {
   /** The server has said where it stands: starts again at the chunk it wants; returns those it wants that were given up. */
   synchronise(sync, limits) {
     this.#received = sync.received;
-    const given_up = this.#window.synchronise(sync.next_seq, sync.header_seq);
+    const given_up = this.#window.synchronise(sync.next_seq, sync.header_seq, sync.end_seq);
     this.#window.advance(sync.next_seq, sync.committed_seq, sync.resume_seq);
     this.#window.credit_ms = sync.credit_ms;
     this.#window.max_chunk_bytes = limits.max_chunk_bytes;

@@ -158,13 +158,13 @@ export class SendWindow {
 
   /**
    * Starts again at the chunk that the server wants, with its recorder's first before it if that is named; returns those it
-   * wants that were given up, each told once.
+   * wants that were given up, each told once. Chunks below `end_seq` were received before, of a session that has stopped.
    */
-  synchronise(next_seq, header_seq = null) {
+  synchronise(next_seq, header_seq = null, end_seq = null) {
     this.link_lost();
     this.#header = null;
     this.next_seq = this.#cursor = Math.min(Math.max(next_seq, this.#first), this.captured);
-    this.#highest = Math.max(this.#highest, this.next_seq);
+    this.#highest = Math.max(this.#highest, this.next_seq, end_seq ?? 0);
     if (header_seq !== null && header_seq < this.next_seq) this.#ask_header(header_seq);
     const untold = this.#beyond.filter((chunk) => chunk.payload === null && !chunk.told);
     for (const chunk of untold) chunk.told = true;
