@@ -17,7 +17,7 @@ _SECOND_WORK: Constant = 0.015
 _TOKEN_WORK: Constant = 0.013
 _BEAM_WORK: Constant = 0.05  # each beam more, as a share of the whole: five take 12-13 ms a token, one 10
 _TOKENS_PER_S: Constant = 3.5
-_UNPROMISED_S: Constant = 2.5  # so much of a window is decoded although it was decoded before
+_UNPROMISED_S: Constant = 3.0  # so much of a window is decoded although it was decoded before
 _MEMORY: Constant = 0.8
 _PRIOR_WORK: Constant = 0.15  # a fresh session takes the machine for one that bears it
 _OVERLOAD: Constant = 1.6  # above 1, since only an utterance without any pause costs that much
@@ -62,7 +62,7 @@ class Pace:
         wanted = self._wanted
         window_s = (wanted.keep_s + wanted.max_window_s) / 2
         interval_s = max(wanted.interval_s, wanted.interval_per_window * window_s)
-        decoded_s = min(window_s, interval_s + _UNPROMISED_S) if wanted.goes_on else window_s
+        decoded_s = min(window_s, interval_s + _UNPROMISED_S) if wanted.reread_words is not None else window_s
         return self._expected_s(window_s, decoded_s, wanted.beam_size) / interval_s
 
     def decoded(self, took_s: float, window_s: float, tokens: int, beam_size: int) -> None:

@@ -22,8 +22,8 @@ class RecognizerSettings:
         first_commit_s: a window shorter than this promises nothing; too little context misleads the model.
         quiet_s: silence that is reason enough for a thorough decode; the rest of the pause then needs none.
         carry_s: the window of a new utterance takes in what was said so shortly before; 0 takes in nothing.
-        goes_on: a decode is given the promised words of its window, and goes on from there; else it decodes
-            all of the window anew.
+        reread_words: a decode while somebody speaks is given the promised words of its window but for the
+            newest few, so many, and goes on from there; ``None`` decodes all of the window anew.
         beam_size: of the decodes while somebody speaks.
         settle_beam_size: of the one at the end of an utterance.
         settle_thoroughly: that one is checked, and done again over the padded window where it is in doubt.
@@ -42,7 +42,7 @@ class RecognizerSettings:
     first_commit_s: float = 1.5
     quiet_s: float = 0.25
     carry_s: float = 3.0
-    goes_on: bool = True
+    reread_words: int | None = 2
     beam_size: int = 5
     settle_beam_size: int = 5
     settle_thoroughly: bool = True

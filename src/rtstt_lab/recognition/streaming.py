@@ -323,9 +323,14 @@ class StreamingRecognizer:
         return results
 
     def _said_in(self, window: _Window) -> str:
-        """The promised words of a window, which a decode goes on from."""
-        promised = self._promises.since(window.start_s) if self._settings.goes_on else []
-        return "".join(word.text for word in promised)
+        """The promised words that a running decode goes on from, but for the newest; a thorough one none.
+
+        From a word that was misheard, or is only half of one, the model would not find its way.
+        """
+        if window.thorough or self._settings.reread_words is None:
+            return ""
+        promised = self._promises.since(window.start_s)
+        return "".join(word.text for word in promised[: max(0, len(promised) - self._settings.reread_words)])
 
     def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
         """Turns what a window says into results, and moves on to the next window."""
