@@ -148,6 +148,20 @@ def test_marks_wait_for_the_journal() -> None:
     assert finished(world) == words(0, 8)
 
 
+def test_a_session_stays_until_its_journal_is_written() -> None:
+    """Nobody comes back while the disk is full: it is kept, and suspended once there is space again."""
+    world = spoken(10)
+    world.engine.journal_failed(world.now)
+    world.reachable = False
+    world.cut()
+    world.pass_time(300)
+    assert world.stage is Stage.OPEN
+    world.engine.journal_restored(world.now)
+    world.pump()
+    assert world.stage is Stage.SUSPENDED
+    assert " ".join(final.text for final in world.state().unfinished) == words(0, 5)
+
+
 def test_no_mark_comes_before_its_words() -> None:
     """What a feed says is settled while a decode runs holds words that no one was told yet: it waits."""
     world = World(ScriptedWorker(), answer_at_once=False)

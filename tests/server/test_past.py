@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import time
 from contextlib import asynccontextmanager
@@ -381,6 +382,32 @@ async def test_a_folder_that_cannot_be_used_stops_the_start(tmp_path):
     with pytest.raises(StorageError, match="--journal"):
         async with serving(tmp_path, journal=tmp_path / "file" / "journal"):
             pass
+
+
+@pytest.mark.requirement("R1")
+async def test_a_disk_that_fails_is_told_and_frees_no_audio(tmp_path, monkeypatch):
+    """What the disk does not take is as good as not written; once it takes it, all goes on."""
+    async with serving(tmp_path) as registry:
+        registry._upkeep.stop()
+        made = await registry.create(CreateSession(language="en"))
+        host = registry.host(made.session_id)
+        client = Client(host)
+        client.say(ClientHello(made.session_token))
+        client.say(ClientControl("start", 1, 0))
+        with monkeypatch.context() as failing:
+
+            def fail(_: int) -> None:
+                raise OSError(errno.EIO, "the disk is gone")
+
+            failing.setattr("os.fsync", fail)
+            await registry._upkeep.keep()
+            await client.until(lambda said: said.get("degraded") == "journal")
+            host.keep_again()
+            await registry._upkeep.keep()
+            assert host.session.degraded == "journal"
+        await registry._upkeep.keep()
+        assert host.session.degraded == ""
+        await registry.delete(made.session_id, API, file=False)
 
 
 @pytest.mark.requirement("A2")

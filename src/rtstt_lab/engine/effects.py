@@ -76,7 +76,8 @@ Work: TypeAlias = FeedAudio | FeedHole | Recognise
 class WriteJournal:
     """Append to the session's text journal.
 
-    Answered by `journal_failed` if that can't be done for now, by `journal_restored` once all is written.
+    Answered by `journal_failed` if that can't be done for now, or the disk does not take it, by
+    `journal_restored` once all is written.
     """
 
     record: Record
@@ -96,7 +97,7 @@ class FreeWorker:
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Nobody has come back: let go of the session, but for its journal. Always the last effect."""
+    """Nobody has come back: let go of the session, but for its whole journal. Always the last effect."""
 
 
 @dataclass(frozen=True, slots=True)

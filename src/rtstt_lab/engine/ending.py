@@ -95,8 +95,9 @@ class SessionEnds:
             self._release()
 
     def _leave(self) -> None:
-        """What was heard last is known as well: the session goes, but for its journal."""
-        if self._stage is Stage.OPEN and self._telling.holding and self._pipeline.idle:
+        """What was heard last is known and written as well: the session goes, but for its journal."""
+        ready = self._telling.holding and self._pipeline.idle and not self._keeping.failed
+        if self._stage is Stage.OPEN and ready:
             self._telling.leave()
             self._stage = Stage.SUSPENDED
             self._effects += [fx.FreeWorker(), fx.Suspend()]

@@ -106,7 +106,7 @@ class SessionHost:
         self._timer: asyncio.TimerHandle | None = None
         self._saving: set[asyncio.Task[None]] = set()
         self._over = False
-        self._unkept = False
+        self._unkept = self._unsafe = False
         self._wanted = True
 
     @property
@@ -205,10 +205,8 @@ class SessionHost:
         try:
             self.journal.append(record)
         except StorageError as error:
-            if not self._unkept:
-                self._unkept = True
-                log.error("session %s: %s", self.session.session_id, error)  # noqa: TRY400 - it says it all
-                self.engine.journal_failed(self._clock())
+            self._journal_fails(error)
+            self._unkept = True
 
     def keep_again(self) -> None:
         """Tries to write what could not be written; to be called about once a second."""
@@ -218,8 +216,16 @@ class SessionHost:
             except StorageError:
                 return
             self._unkept = False
-            self.engine.journal_restored(self._clock())
-            self.drain()
+            self._journal_works()
+
+    def synced(self, error: StorageError | None) -> None:
+        """Whether the disk has taken the journal: what it has not is as good as not written."""
+        if error is not None and not self._over:
+            self._journal_fails(error)
+            self._unsafe = True
+        elif self._unsafe and not self._over:
+            self._unsafe = False
+            self._journal_works()
 
     def close(self) -> None:
         """Lets go of everything, without a word to the engine; the journal stays."""
@@ -259,6 +265,7 @@ class SessionHost:
                 self._free()
             case Suspend():
                 with suppress(StorageError):  # then it is with the system only
+                    self.journal.flush()
                     self.journal.sync()
                 self._suspended(self)
                 self.close()
@@ -269,6 +276,16 @@ class SessionHost:
                 self._released(self)
             case WriteJournal(record):
                 self.keep(record)
+
+    def _journal_fails(self, error: StorageError) -> None:
+        if not (self._unkept or self._unsafe):
+            log.error("session %s: %s", self.session.session_id, error)
+            self.engine.journal_failed(self._clock())
+
+    def _journal_works(self) -> None:
+        if not (self._unkept or self._unsafe):
+            self.engine.journal_restored(self._clock())
+            self.drain()
 
     def _work_hangs(self, work: Work) -> None:
         log.error("session %s: %s hangs", self.session.session_id, type(work).__name__)

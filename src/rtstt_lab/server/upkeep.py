@@ -107,17 +107,23 @@ class Upkeep:
             await self._suspended.refresh()
 
     async def _sync(self) -> None:
-        journals = [host.journal for host in self._hosts.values() if host.journal.unsynced]
-        if journals:
-            await asyncio.to_thread(_sync, journals)
+        hosts = [host for host in self._hosts.values() if host.journal.unsynced]
+        if hosts:
+            errors = await asyncio.to_thread(_sync, [host.journal for host in hosts])
+            for host, error in zip(hosts, errors, strict=True):
+                host.synced(error)
 
 
-def _sync(journals: Iterable[Journal]) -> None:
+def _sync(journals: Iterable[Journal]) -> list[StorageError | None]:
+    errors: list[StorageError | None] = []
     for journal in journals:
         try:
             journal.sync()
-        except StorageError as error:  # the system has the records all the same
-            log.error("%s", error)  # noqa: TRY400 - the message says it all
+        except StorageError as error:
+            errors.append(error)
+        else:
+            errors.append(None)
+    return errors
 
 
 async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
