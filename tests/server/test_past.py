@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rtstt_lab.engine.effects import ResourceSample
-from rtstt_lab.engine.journal import PagesRecord, recover
+from rtstt_lab.engine.journal import EventRecord, PagesRecord, recover
 from rtstt_lab.engine.status import Stage
 from rtstt_lab.errors import (
     AuthenticationError,
@@ -23,6 +23,7 @@ from rtstt_lab.errors import (
 )
 from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession, encode
+from rtstt_lab.server.journal import JournalFolder
 from rtstt_lab.server.outbox import Outbox
 from rtstt_lab.server.past import KEPT_S, Suspended, Tombstone
 from rtstt_lab.server.registry import SessionRegistry
@@ -463,3 +464,29 @@ async def test_a_server_says_whose_sessions_wait(own_server, tmp_path):
     other = left.session(folder)
     assert server.rest("GET", f"/{other}").status_code == 404
     assert not Path(server.output, ".rtstt_journal").exists()
+
+
+@pytest.mark.requirement("S1", "R1")
+async def test_what_a_kill_left_of_a_creation_is_never_taken_up(tmp_path):
+    """Killed before anybody was given a token: the server starts, and says that there is no such session."""
+    folder = tmp_path / ".rtstt_journal"
+    session_id = left.session(folder)
+    path = folder / f"{session_id}.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    async with serving(tmp_path) as registry:
+        with pytest.raises(SessionNotFoundError):
+            await registry.renew_token(session_id)
+
+
+@pytest.mark.requirement("S1", "R1")
+async def test_an_event_that_is_not_understood_is_a_journal_that_is_not(tmp_path):
+    """An event of another version: that session is not known here, the others are."""
+    folder = tmp_path / ".rtstt_journal"
+    session_id, other = left.session(folder), left.session(folder)
+    journal, _ = JournalFolder(folder).take(session_id)
+    journal.append(EventRecord('{"type":"server:news"}'))
+    journal.close()
+    async with serving(tmp_path) as registry:
+        with pytest.raises(SessionNotFoundError):
+            registry.known(session_id)
+        assert isinstance(registry.known(other), Suspended)

@@ -235,3 +235,12 @@ def test_a_start_without_a_zone_is_refused() -> None:
     """D3 wants a zone in the header, so a transcript can't be without one."""
     with pytest.raises(ValueError, match="zone"):
         transcript(started_at=datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None))
+
+
+@pytest.mark.requirement("S1", "D3")
+def test_a_time_without_a_zone_is_no_transcript_of_ours(tmp_path: Path) -> None:
+    """A file that was edited by hand, its time without a zone, is passed over: it can't be put in order."""
+    begun = datetime(2026, 3, 4, 15, 6, 7, tzinfo=UTC)
+    ours = save(Transcript("s", begun, (), 2.0, None, "base", "en", complete=True), tmp_path)
+    (tmp_path / "transcripcion_20260304_150608.txt").write_text(ours.read_text("utf-8").replace("+00:00", ""))
+    assert [header.file for header in history(tmp_path)] == [ours]

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from rtstt_lab.engine.resumption import AudioStart, Mark, Restart
-from rtstt_lab.errors import StorageError
+from rtstt_lab.errors import MalformedFrameError, StorageError
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.protocol.server_state import IntakeState, ProtocolState
@@ -275,8 +275,11 @@ def recover(records: Iterable[Record]) -> SessionState:
     if not isinstance(first, SessionRecord) or first.version != VERSION:
         raise StorageError("journal_unreadable", expected=VERSION)
     found = _Found(language=first.language)
-    for record in records:
-        found.take(record)
+    try:
+        for record in records:
+            found.take(record)
+    except MalformedFrameError as error:
+        raise StorageError("journal_unreadable", expected=VERSION) from error
     return found.state(first)
 
 

@@ -260,7 +260,7 @@ def _parse(data: bytes) -> tuple[list[Record], int]:
             if line != b"%s %s\n" % (crc, body) or crc != b"%08x" % zlib.crc32(body):
                 break
             records.append(_decoder.decode(body))
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             break
         length += len(line)
     return records, length

@@ -108,7 +108,7 @@ class SessionOpener:
         """A suspended session, where its journal leaves it; its model is loaded first if need be.
 
         Raises:
-            SessionNotFoundError: there is no journal of it, or it has ended.
+            SessionNotFoundError: there is no journal of it, it has ended, or nobody was ever told of it.
             OverloadedError: another server has it open.
             StorageError: its journal can't be read.
             ModelError: its model can't be had or loaded.
@@ -116,7 +116,7 @@ class SessionOpener:
         journal, records = await asyncio.to_thread(self._journals.take, session_id)
         try:
             state = recover(records)
-            if state.completed is not None:
+            if state.completed is not None or not state.token_hashes:
                 raise SessionNotFoundError("session_unknown", session_id=session_id)  # noqa: TRY301
             model = state.session.model
             decoder = await self._models.borrow(model, state.language)

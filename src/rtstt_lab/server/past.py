@@ -281,7 +281,7 @@ def _status(state: SessionState) -> SessionStatus:
 
 def _heard_s(state: SessionState) -> float:
     """The audio clock, as far as the journal knows it."""
-    ends = [final.words[-1].end_s for final in state.unfinished]
+    ends = [final.words[-1].end_s for final in state.unfinished if final.words]
     return max([state.mark.settled_s, *ends])
 
 

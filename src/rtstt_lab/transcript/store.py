@@ -169,7 +169,7 @@ def _read_header(file: Path) -> TranscriptHeader | None:
         return TranscriptHeader(
             file=file,
             session_id=values["session"],
-            started_at=datetime.fromisoformat(values["started"]),
+            started_at=_moment(values["started"]),
             duration_s=float(values["duration"].removesuffix(" s")),
             mean_latency_s=None if _says(latency, "unknown") else float(latency.removesuffix(" s")),
             model=values["model"],
@@ -178,6 +178,13 @@ def _read_header(file: Path) -> TranscriptHeader | None:
         )
     except (OSError, UnicodeError, KeyError, ValueError):
         return None
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:  # not ours, and not to be compared with ours
+        raise ValueError(value)
+    return moment
 
 
 def _says(value: str, key: str) -> bool:
