@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import threading
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from rtstt_lab.errors import (
 )
 from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession, encode
+from rtstt_lab.server.host import SessionHost
 from rtstt_lab.server.journal import JournalFolder
 from rtstt_lab.server.outbox import Outbox
 from rtstt_lab.server.past import KEPT_S, Suspended, Tombstone
@@ -229,6 +231,36 @@ async def test_a_client_that_stays_away_finds_its_session_again(tmp_path, speech
         text = Path(summary["file"]).read_text("utf-8")
         assert text.count("laboratory") == 1
         assert "small" in text
+
+
+@pytest.mark.requirement("L4", "R1")
+async def test_what_happens_while_the_folder_is_looked_at_is_known(tmp_path, monkeypatch):
+    """A session that is suspended meanwhile is there; one that is reopened meanwhile is no more."""
+    first, second = [left.session(tmp_path / ".rtstt_journal") for _ in range(2)]
+    async with serving(tmp_path) as registry:
+        registry._upkeep.stop()
+        host = await registry.host_or_reopen(second)
+        look, loop = registry._suspended._look, asyncio.get_running_loop()
+        looked, go_on = asyncio.Event(), threading.Event()
+
+        def look_slowly(known):
+            found = look(known)
+            loop.call_soon_threadsafe(looked.set)
+            assert go_on.wait(60)
+            return found
+
+        monkeypatch.setattr(registry._suspended, "_look", look_slowly)
+        refreshing = asyncio.create_task(registry._suspended.refresh())
+        await asyncio.wait_for(looked.wait(), 60)
+        await registry.host_or_reopen(first)
+        host.engine.handle_timer(registry._clock() + 121)
+        host.drain()
+        await asyncio.wait_for(host.settled.wait(), 60)
+        go_on.set()
+        await refreshing
+        assert registry.suspended == 1
+        assert isinstance(registry.known(second), Suspended)
+        assert isinstance(registry.known(first), SessionHost)
 
 
 @pytest.mark.requirement("S4", "R1")

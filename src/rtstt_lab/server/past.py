@@ -148,7 +148,14 @@ class SuspendedSessions:
             StorageError: the folder can't be read.
         """
         async with self._one_at_a_time:
-            self._sessions = await asyncio.to_thread(self._look, dict(self._sessions))
+            before = dict(self._sessions)
+            found = await asyncio.to_thread(self._look, before)
+            for session_id in before.keys() | self._sessions.keys():
+                now = self._sessions.get(session_id)
+                if now is not before.get(session_id):  # suspended or reopened meanwhile
+                    found.pop(session_id, None)
+                    found |= {session_id: now} if now else {}
+            self._sessions = found
 
     def add(self, host: SessionHost) -> None:
         """A session of this server was just suspended."""
