@@ -154,6 +154,15 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
     assert_speaks_both_languages(caught.value, "manifest.csv")
 
 
+@pytest.mark.requirement("S1")
+@pytest.mark.parametrize("name", ["a\0.wav", "a" * 5_000])
+def test_what_cannot_be_a_files_name_is_refused(tmp_path: Path, name: str) -> None:
+    """A name that no file can have is a wrong value of its column, not a fault of ours."""
+    with pytest.raises(CorpusError) as caught:
+        Corpus.folder(manifest(tmp_path, dict.fromkeys(MANIFEST_COLUMNS, "1") | {"file": name}))
+    assert_speaks_both_languages(caught.value, "file")
+
+
 @pytest.mark.parametrize("column", MANIFEST_COLUMNS)
 def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     """Each column is needed, and the message says which one is missing."""

@@ -182,8 +182,12 @@ def _recording(row: Mapping[str, str | None], manifest: Path, line: int) -> Reco
         raise refuse("duration_s") from error
     if not 0 < duration_s < math.inf:
         raise refuse("duration_s")
-    path = (manifest.parent / values["file"]).resolve()
-    if not path.is_file():
+    try:
+        path = (manifest.parent / values["file"]).resolve()
+        found = path.is_file()
+    except (OSError, ValueError) as error:  # no name of a file
+        raise refuse("file") from error
+    if not found:
         raise CorpusError("corpus_file_missing", id=values["id"], path=str(path))
     return Recording(
         id=values["id"],

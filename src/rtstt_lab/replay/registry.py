@@ -64,7 +64,7 @@ def load_registry(folder: Path | None = None) -> Registry:
     for path in sorted((folder or data_root() / "corpora").glob("*.json")):
         try:
             part = msgspec.json.decode(path.read_bytes(), type=Registry)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise CorpusError("corpus_registry", path=str(path), reason=str(error)) from error
         recordings += part.recordings
         archives += part.archives
