@@ -263,6 +263,21 @@ async def test_what_happens_while_the_folder_is_looked_at_is_known(tmp_path, mon
         assert isinstance(registry.known(first), SessionHost)
 
 
+@pytest.mark.requirement("L4", "R1")
+@pytest.mark.parametrize("held", [None, (0, 40)])
+async def test_a_server_that_ends_leaves_a_session_whose_audio_is_not_back_yet(tmp_path, held):
+    """Its client holds audio that an earlier server had: what is known is saved, and the journal stays."""
+    session_id = left.session(tmp_path / ".rtstt_journal")
+    async with serving(tmp_path) as registry:
+        host = await registry.host_or_reopen(session_id)
+        if held:
+            Client(host).say(ClientHello(left.TOKEN, held=held, resuming=True))
+        await asyncio.wait_for(registry.settle(), 60)
+    assert journals(tmp_path) == {session_id}
+    (saved,) = history(tmp_path)
+    assert not saved.complete
+
+
 @pytest.mark.requirement("S4", "R1")
 async def test_limits_count_what_is_live(tmp_path):
     """A suspended session takes no place; taken up it does, and is refused with the time to try again."""

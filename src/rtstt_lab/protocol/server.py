@@ -212,6 +212,8 @@ class ServerSession(ServerOrder):
             self._forget_other_client()
         elif self._restored:
             self._skip_events(hello.last_event)
+        if not self._met and hello.held:
+            self._held_seq = hello.held[1] + 1
         held = max(0, hello.held[1] - max(hello.held[0], self.next_seq) + 1) if hello.held else 0
         self._intake.link_opened(held, self._links.now)
         self._audio_at = self._links.now

@@ -87,6 +87,7 @@ class ServerVoice:
             gone=self._client_gone,
         )
         self._met = False
+        self._held_seq = 0
         self._audio_at = 0.0
 
     # --- what can be asked at any time ----------------------------------------------------------------------
@@ -100,6 +101,11 @@ class ServerVoice:
     def next_seq(self) -> int:
         """The first chunk not yet received."""
         return self._intake.next_seq
+
+    @property
+    def awaits_again(self) -> bool:
+        """Whether its client has yet to bring again what an earlier server had received."""
+        return self._restored is not None and (not self._met or self.next_seq < self._held_seq)
 
     @property
     def audio_ms(self) -> int:

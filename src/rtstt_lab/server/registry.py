@@ -108,9 +108,13 @@ class SessionRegistry:
         self._upkeep.start()
 
     async def settle(self) -> None:
-        """Takes nothing new, and recognises and saves what every session has been sent."""
+        """Takes nothing new, and recognises and saves what every session has been sent.
+
+        Sessions whose clients have yet to bring again what an earlier server had received are left to the
+        next one.
+        """
         self._ending = True
-        hosts = list(self._hosts.values())
+        hosts = [host for host in self._hosts.values() if not host.session.awaits_again]
         for host in hosts:
             host.engine.finish(self._clock())
             host.drain()
