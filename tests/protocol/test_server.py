@@ -139,6 +139,18 @@ def test_a_new_client_is_greeted_first_and_owes_nothing():
     assert server.session.phase is Phase.RECORDING
 
 
+@pytest.mark.requirement("E3", "E4")
+def test_what_was_on_its_way_when_the_session_ended_is_no_offence():
+    """At its limit the server ends a session by itself: the link stays, so that its client hears the rest."""
+    server = talk()
+    server.chunk(0)
+    server.session.set_phase(PhaseEvent.STOP)
+    for seq in range(1, 65):
+        server.chunk(seq)
+    assert server.codes() == ["chunk_after_stop"] * 64
+    assert server.closed() == []
+
+
 @pytest.mark.requirement("L5")
 def test_the_end_is_told_and_closed_once_it_is_acknowledged():
     """stop, finalizing, completed with the ledger filled in; after the client's ack the link is closed."""

@@ -30,6 +30,8 @@ CLOSE_CODES: Final = {
 }
 """Close code after a fatal error; 4400 for the others that a client causes. Codes are a hint (rule 5)."""
 _MAX_WAITING_LINKS: Final = 8
+_ON_THE_WAY: Final = "chunk_after_stop"
+"""No offence: the server may have ended the session, at its limit, while these were on their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,8 @@ class ServerLinks:
             return
         again = isinstance(error, ProtocolError | LimitError)
         self.send(wire.server_error(error, retryable=again, seq=seq))
-        if isinstance(error, ProtocolError) and self._bad_frames.add(self.now):
+        offends = isinstance(error, ProtocolError) and error.key != _ON_THE_WAY
+        if offends and self._bad_frames.add(self.now):
             self.close_client(ProtocolError("bad_frames", count=self._settings.bad_frames), retryable=True)
 
     def close_client(self, error: RtsttError, *, retryable: bool) -> None:
