@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,16 +85,42 @@ def test_a_model_in_another_form_works_as_it_is(
     tmp_path: Path, tiny: WhisperDecoder, speech: Samples
 ) -> None:
     """In an unknown format, or without its tokenizer, a model takes no prefix, and is not refused."""
+    folder, copy = tmp_path / "model", tmp_path / "copy"
+    folder.mkdir()
     for file in tiny.model.path.iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    assert reordered(tmp_path)[1].ends
-    (tmp_path / "tokenizer.json").unlink()
-    assert reordered(tmp_path) == ({}, Prefixes())
-    (tmp_path / "tokenizer.json").symlink_to(tiny.model.path / "tokenizer.json")
-    (tmp_path / "model.bin").unlink()
-    (tmp_path / "model.bin").write_bytes(b"\x07\0\0\0" + b"\0" * 64)
-    assert reordered(tmp_path) == ({}, Prefixes())
+        (folder / file.name).symlink_to(file)
+    (folder / "tokenizer.json").unlink()
+    assert reordered(folder, copy) == Prefixes()
+    (folder / "tokenizer.json").symlink_to(tiny.model.path / "tokenizer.json")
+    (folder / "model.bin").unlink()
+    (folder / "model.bin").write_bytes(b"\x07\0\0\0" + b"\0" * 64)
+    assert reordered(folder, copy) == Prefixes()
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
     whisper = WhisperModel(str(tiny.model.path), device="cpu", compute_type="int8", cpu_threads=1)
     decoder = WhisperDecoder(tiny.model, whisper, DecoderOptions(), Prefixes())
+    said = decoder.decode_window(speech, start_s=0.0, language="en", said=" IT was the best of times,")
+    assert text_of(said.hypothesis.words).startswith("It was the best of times")
+
+
+def test_a_copy_is_made_once_and_whole(tmp_path: Path, tiny: WhisperDecoder) -> None:
+    """Several at once make one copy, and leave nothing else behind."""
+    copy = tmp_path / "models" / "copy"
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda _: reordered(tiny.model.path, copy), range(3)))
+    assert made[0].ends
+    assert made == [made[0]] * 3
+    assert [file.name for file in copy.parent.iterdir()] == ["copy"]
+    written = (copy / "model.bin").stat().st_mtime_ns
+    assert reordered(tiny.model.path, copy) == made[0]
+    assert (copy / "model.bin").stat().st_mtime_ns == written
+
+
+def test_without_a_place_for_the_copy_all_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: WhisperDecoder, speech: Samples
+) -> None:
+    """A cache that can't be written costs speed, and nothing else."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RTSTT_CACHE", str(tmp_path / "file"))
+    decoder = WhisperDecoder.load(tiny.model)
     said = decoder.decode_window(speech, start_s=0.0, language="en", said=" IT was the best of times,")
     assert text_of(said.hypothesis.words).startswith("It was the best of times")

@@ -3,16 +3,17 @@
 CTranslate2 reads a prompt in one pass, a millisecond a token, and all else token by token, ten times as dear.
 Its prompt ends at the first token behind start-of-transcript whose number is not between that one's and that
 of no-timestamps (``get_prompt_length`` in its ``whisper.cc``), so text never belongs to it. Numbers are but
-an order of rows. Here the rows are put in another order when the model is loaded: start-of-transcript comes
+an order of rows. Here the rows are put in another order in a copy of the model: start-of-transcript comes
 first, and text belongs to the prompt. The prompt's last token must be outside again, or CTranslate2 asks for
 timestamps; so the commonest tokens have copies at the end, never decoded, and a prefix ends with one of them.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import shutil
 import struct
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from numpy.typing import NDArray
 _BINARY_VERSION: Constant = 6
 _TOKENS: Constant = (b"decoder/embeddings/", b"decoder/projection/")
 _FILES: Constant = ("model.bin", "tokenizer.json", "config.json")
+ORDER_VERSION: Constant = 1
+"""Of what is written here; part of the name of a copy."""
 _START: Constant = "<|startoftranscript|>"
 _NO_TIMESTAMPS: Constant = "<|notimestamps|>"
 _COPY: Constant = "<|copy of {}|>"
@@ -58,51 +61,69 @@ class Prefixes:
         return [*prefix[:-1], self.ends[prefix[-1]]] if prefix else []
 
 
-def reordered(folder: Path) -> tuple[dict[str, bytes], Prefixes]:
-    """Reads a model of CTranslate2 and puts its tokens in the other order.
+def reordered(folder: Path, copy: Path) -> Prefixes:
+    """Makes sure that a copy of a model with its tokens in the other order is there.
+
+    It is a file, since CTranslate2 keeps what it is given in memory for as long as the model.
+
+    Args:
+        folder: the model, as CTranslate2 loads it.
+        copy: the folder of the copy; made whole or not at all, also by several processes at once.
 
     Returns:
-        Its files by name, as `faster_whisper.WhisperModel` takes them, and how prefixes are given to it. No
-        files for a model without its tokenizer or in a format that is not known here: it works as it is.
+        How prefixes are given to the copy. None can be, and no copy is made, of a model without its tokenizer
+        or in a format that is not known here.
 
     Raises:
-        OSError: a file can't be read.
+        OSError: a file can't be read or written.
     """
-    weights, tokenizer_file, config_file = (folder / name for name in _FILES)
     names = _names(folder)
-    if not names or not all((folder / name).is_file() for name in _FILES):
-        return {}, Prefixes()
-    tokenizer = json.loads(tokenizer_file.read_text("utf-8"))
-    start, last = names.index(_START), names.index(_NO_TIMESTAMPS)
+    if _START not in names or not all((folder / name).is_file() for name in _FILES):
+        return Prefixes()
+    start = names.index(_START)
     order = [start, *range(start), *range(start + 1, len(names))]
     place = {old: new for new, old in enumerate(order)}
     copies = range(min(_COPIES, start - 1))
-    with weights.open("rb") as source:
-        model = _with_rows(source, len(names), np.array([*order, *copies]))
-    if model is None:
-        return {}, Prefixes()
     ends = {place[token]: len(names) + number for number, token in enumerate(copies)}
-    config = json.loads(config_file.read_text("utf-8"))
-    files = {
-        "model.bin": model,
-        "vocabulary.json": _json([names[old] for old in order] + [_COPY.format(token) for token in copies]),
-        "tokenizer.json": _json(_moved_tokenizer(tokenizer, place)),
-        "config.json": _json(_moved_config(config, place, ends)),
-    }
-    return files, Prefixes(ends, range(last + 1, len(names)))
+    prefixes = Prefixes(ends, range(names.index(_NO_TIMESTAMPS) + 1, len(names)))
+    if copy.is_dir():
+        return prefixes
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".reordering-", dir=copy.parent) as made:
+        fresh = Path(made) / copy.name
+        fresh.mkdir()
+        with (folder / "model.bin").open("rb") as source, (fresh / "model.bin").open("wb") as target:
+            if not _with_rows(source, target, len(names), np.array([*order, *copies])):
+                return Prefixes()
+        renamed = [names[old] for old in order] + [_COPY.format(token) for token in copies]
+        _write(fresh / "vocabulary.json", renamed)
+        _write(fresh / "tokenizer.json", _moved_tokenizer(_read(folder / "tokenizer.json"), place))
+        _write(fresh / "config.json", _moved_config(_read(folder / "config.json"), place, ends))
+        if (features := folder / "preprocessor_config.json").is_file():
+            shutil.copyfile(features, fresh / features.name)
+        try:
+            fresh.rename(copy)
+        except OSError:
+            if not copy.is_dir():  # nobody else made it meanwhile
+                raise
+    return prefixes
 
 
 def _names(folder: Path) -> list[str]:
     """What each token is called, in one of the two forms that CTranslate2 reads."""
     if (file := folder / "vocabulary.json").is_file():
-        return list(json.loads(file.read_text("utf-8")))
+        return list(_read(file))
     if (file := folder / "vocabulary.txt").is_file():
         return file.read_text("utf-8").removesuffix("\n").split("\n")
     return []
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8"))
+
+
+def _write(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, ensure_ascii=False), "utf-8")
 
 
 def _moved_config(
@@ -128,12 +149,11 @@ def _moved_tokenizer(tokenizer: dict[str, Any], place: Mapping[int, int]) -> dic
     return tokenizer
 
 
-def _with_rows(source: IO[bytes], vocabulary: int, rows: NDArray[np.intp]) -> bytes | None:
-    """The model with these rows of its embeddings and of its output; ``None`` for an unknown format.
+def _with_rows(source: IO[bytes], target: IO[bytes], vocabulary: int, rows: NDArray[np.intp]) -> bool:
+    """Copies the model with these rows of its embeddings and of its output; false for an unknown format.
 
     The format is that of CTranslate2's ``ModelSpec.save``.
     """
-    target = io.BytesIO()
 
     def copied(size: int) -> bytes:
         part = source.read(size)
@@ -144,7 +164,7 @@ def _with_rows(source: IO[bytes], vocabulary: int, rows: NDArray[np.intp]) -> by
         return int(struct.unpack(f"<{code}", copied(struct.calcsize(code)))[0])
 
     if number("I") != _BINARY_VERSION:
-        return None
+        return False
     copied(number("H"))  # the specification's name
     number("I")  # its revision
     for _ in range(number("I")):
@@ -157,5 +177,5 @@ def _with_rows(source: IO[bytes], vocabulary: int, rows: NDArray[np.intp]) -> by
             shape = (len(rows), *shape[1:])
         target.write(struct.pack(f"<B{rank}IBI", rank, *shape, kind, len(data)))
         target.write(data)
-    target.write(source.read())  # names that two parts of the model share
-    return target.getvalue()
+    shutil.copyfileobj(source, target)  # names that two parts of the model share
+    return True

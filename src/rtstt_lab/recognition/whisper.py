@@ -16,6 +16,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any
 from typing import Final as Constant
 
@@ -27,10 +28,10 @@ from faster_whisper.transcribe import merge_punctuations
 from numpy.typing import NDArray
 
 from rtstt_lab.errors import ModelNotFoundError, RecognitionError
-from rtstt_lab.recognition.batched_prefix import Prefixes, reordered
+from rtstt_lab.recognition.batched_prefix import ORDER_VERSION, Prefixes, reordered
 from rtstt_lab.recognition.features import LogMel
 from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
-from rtstt_lab.recognition.models import LocalModel, check_language
+from rtstt_lab.recognition.models import LocalModel, ModelStore, check_language
 from rtstt_lab.recognition.placement import DecoderOptions, placement
 from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Samples, Word
 
@@ -125,11 +126,10 @@ class WhisperDecoder:
         options = options or DecoderOptions()
         device, compute_type = placement(options)
         os.environ.setdefault(*_KEPT_KERNELS)
+        folder, prefixes = _for_prefixes(model) if device == "cpu" else (model.path, Prefixes())
         try:
-            files, prefixes = reordered(model.path) if device == "cpu" else ({}, Prefixes())
             whisper = WhisperModel(
-                os.fspath(model.path),
-                files=files or None,
+                os.fspath(folder),
                 device=device,
                 compute_type=compute_type,
                 cpu_threads=options.threads,
@@ -375,3 +375,14 @@ class WhisperDecoder:
         (words,) = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)
         merge_punctuations(words, _PREPENDED, _APPENDED)
         return [word for word in words if word["word"].strip()]
+
+
+def _for_prefixes(model: LocalModel) -> tuple[Path, Prefixes]:
+    """The copy that takes prefixes, made at first use; the model itself where there can't be one."""
+    copy = ModelStore().cache_dir / "models" / f"reordered-{ORDER_VERSION}-{model.sha256[:12]}"
+    try:
+        prefixes = reordered(model.path, copy)
+    except OSError as error:
+        _log.warning("all words are decoded each time, since %s can't be written: %s", copy, error.strerror)
+        return model.path, Prefixes()
+    return (copy, prefixes) if prefixes.ends else (model.path, prefixes)
