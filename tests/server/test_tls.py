@@ -13,6 +13,7 @@ import soundfile
 import trustme
 
 from rtstt_lab.client.api import SessionApi
+from rtstt_lab.client.probe import Probe
 from rtstt_lab.client.sources import pcm_chunks
 from rtstt_lab.client.streaming import StreamingClient
 from rtstt_lab.client.tls import tls_context
@@ -108,6 +109,19 @@ async def test_the_environment_may_name_the_authority(encrypted, authority, monk
     assert refused.value.key == "tls_untrusted"
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.cafile))
     await sessions(address(encrypted))
+
+
+@pytest.mark.requirement("S3")
+async def test_an_examiner_believes_the_same_authorities(encrypted, authority, monkeypatch):
+    """What ``rtstt conformance`` talks with takes SSL_CERT_FILE too, for requests and for sockets."""
+    async with Probe(address(encrypted)) as probe:
+        with pytest.raises(ConnectionFailedError) as refused:
+            await probe.request("GET", "/healthz")
+        assert refused.value.key == "tls_untrusted"
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.cafile))
+    async with Probe(address(encrypted)) as probe:
+        assert (await probe.request("GET", "/healthz")).status == 200
+        await probe.open("/api/streaming/sessions/none/ws")
 
 
 @pytest.mark.requirement("S3", "U1")

@@ -21,7 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 
 from rtstt_lab.client.api import is_http, is_this_machine
-from rtstt_lab.errors import ConnectionFailedError, UsageError
+from rtstt_lab.client.tls import tls_context, unreachable
+from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.messages import PROTOCOL
 
 MAX_HEARD: Final = 20_000
@@ -177,7 +178,8 @@ class Probe:
         self._parts = parts
         self._query = parse_qsl(parts.query)
         self._local = is_this_machine(url)
-        self._http = httpx.AsyncClient(trust_env=not self._local)
+        self._tls = tls_context(url)
+        self._http = httpx.AsyncClient(verify=self._tls or True, trust_env=not self._local)
         self._sockets: list[ProbeSocket] = []
 
     async def request(
@@ -206,8 +208,7 @@ class Probe:
                 timeout=timeout_s,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = str(error) or type(error).__name__
-            raise ConnectionFailedError("server_unreachable", url=self.url, reason=reason) from error
+            raise unreachable(self.url, error) from error
         return Answer(answer.status_code, dict(answer.headers), answer.content)
 
     async def open(
@@ -241,6 +242,7 @@ class Probe:
                 subprotocols=[Subprotocol(subprotocol)] if subprotocol else None,
                 compression="deflate" if compression else None,
                 max_size=None,
+                ssl=self._tls,
                 proxy=None if self._local else True,
                 open_timeout=_OPEN_S,
                 close_timeout=_CLOSING_S,
