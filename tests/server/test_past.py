@@ -459,6 +459,21 @@ async def test_a_disk_that_fails_is_told_and_frees_no_audio(tmp_path, monkeypatc
 
 
 @pytest.mark.requirement("A2")
+async def test_memory_is_watched_though_the_disk_does_not_answer(tmp_path, monkeypatch):
+    """Journals are to be on the disk when memory is low, but nobody waits for that for ever."""
+    async with serving(tmp_path) as registry:
+        registry._upkeep.stop()
+        await registry.create(CreateSession())
+        answers = threading.Event()
+        monkeypatch.setattr("os.fsync", lambda _: answers.wait(60))
+        registry._upkeep._monitor.sample = lambda: ResourceSample(0.0, 0.0, 100.0, 900.0)
+        try:
+            await asyncio.wait_for(registry._upkeep.look(), 30)
+        finally:
+            answers.set()
+
+
+@pytest.mark.requirement("A2")
 async def test_little_memory_frees_what_is_not_needed(tmp_path, monkeypatch):
     """Idle models go at once, the heap is given back, journals are on the disk, a person is told."""
     async with serving(tmp_path) as registry:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final as Constant
 
 from rtstt_lab.engine.effects import ResourceSample
@@ -95,7 +96,9 @@ class Upkeep:
             await asyncio.to_thread(heap.trim)
         if begins:
             log.warning("only %.0f MB of memory are left", sample.ram_available_mb)
-            await self._sync()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._sync()
 
     async def keep(self) -> None:
         """Brings journals to the disk, and looks for those of other servers, and for old ones."""
