@@ -150,7 +150,7 @@ async function recording() {
   const created = { session_id: "s", protocol: "rtstt.v1", model: "base", language: null, limits: {} };
   socket.hear({ type: "server:session_created", ...created, sync: { ...sync, ...rest } });
   await made.press("start");
-  return { ...made, socket };
+  return { ...made, socket, sync: { ...sync, ...rest } };
 }
 
 // A widget that is closed while it records brings its last chunk, and leaves nothing behind that would connect again.
@@ -182,6 +182,31 @@ async function recording() {
   assert.deepEqual(made.offers(), ["renew"]);
   await made.say({ type: "finished", ...past });
   assert.deepEqual(made.offers(), ["renew"]);
+}
+
+// Cut off while it is finished, a page stays for the words that it missed before it offers a new session.
+{
+  const { socket, press, offers, texts, sync, told } = await recording();
+  await press("stop");
+  socket.onclose({ code: 1006, reason: "" });
+  while (Socket.all.at(-1) === socket) await tick();
+  const again = Socket.all.at(-1);
+  again.onopen();
+  const missed = { ...sync, phase: "completed", next_seq: 1, controls: 2, last_event: 2 };
+  again.hear({ type: "server:status", state: "connected", phase: "completed", resumed: true, sync: missed });
+  await new Promise((resolve) => later(resolve, 150));
+  assert.deepEqual(offers(), []);
+  assert.equal(told.at(-1).state, "finalizing");
+  const words = [{ text: " Good morning.", start_ms: 0, end_ms: 900, probability: 0.9 }];
+  const heard = { segment: 0, text: "Good morning.", words, confidence: 0.9, language: "en", audio_end_ms: 1000 };
+  again.hear({ type: "server:transcription_final", ...heard, event: 1 });
+  const counted = { received: {}, file: "t.txt", complete: true, language: "en", latency: null };
+  const summary = { duration_s: 1, words: 2, confidence: 0.9, ...counted };
+  again.hear({ type: "server:session_completed", summary, event: 2 });
+  await new Promise((resolve) => later(resolve, 150));
+  assert.match(texts(), /Good morning/);
+  assert.deepEqual(offers(), ["renew"]);
+  assert.equal(told.at(-1).state, "completed");
 }
 
 console.log("all done");

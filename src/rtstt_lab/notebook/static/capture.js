@@ -33,6 +33,9 @@ const NOTHING = {
 
 const now = () => performance.now() / 1000;
 
+/** What is over is not completed as long as its last words are still to come. */
+const shownOf = ({ shown, summary, given_up }) => (shown === "completed" && !summary && !given_up ? "finalizing" : shown);
+
 class Capture {
   #model;
   #session = null;
@@ -339,7 +342,7 @@ class Capture {
     return {
       t: translator(CATALOGUES, this.#model.get("ui_language")),
       sessionId: session.session_id,
-      shown: session.shown,
+      shown: shownOf(session),
       phase: session.phase,
       mode: session.mode,
       givenUp: session.given_up,
@@ -369,11 +372,11 @@ class Capture {
   }
 
   #reflection() {
-    const { shown, mode, finals, partials, latency, audio_ms, summary } = this.#session;
+    const { mode, finals, partials, latency, audio_ms, summary } = this.#session;
     const partial = [...partials.values()].map(({ text }) => text).join(" ");
     const alerts = Object.fromEntries(this.#alerts);
     const { file, complete } = summary ?? { file: "", complete: false };
-    return { state: shown, mode, partial, finals, latency, audio_s: audio_ms / 1000, alerts, file, complete };
+    return { state: shownOf(this.#session), mode, partial, finals, latency, audio_s: audio_ms / 1000, alerts, file, complete };
   }
 }
 
