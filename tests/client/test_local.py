@@ -72,6 +72,7 @@ def test_a_child_that_keeps_dying_is_given_up(tmp_path: Path) -> None:
     """Each new one dies at once: after a bounded number it is left at that, and can be started by hand."""
     server = LocalServer(model="tiny.en", output=tmp_path)
     with server:
+        url = server.url
         server._options = ["--no-such-option"]
         pid = kill(server)
         until(lambda: server.given_up)
@@ -82,6 +83,7 @@ def test_a_child_that_keeps_dying_is_given_up(tmp_path: Path) -> None:
         server._options = ["--output", str(tmp_path), "--model", "tiny.en"]
         server.start()
         assert server.running
+        assert server.url == url, "pages that are open know no other"
         assert not server.given_up
 
 

@@ -143,10 +143,11 @@ class LocalServer:
         with self._starting:
             if self.running:
                 return self
+            died = self._child is not None and not self._stopped.is_set()  # pages know its port
             self._stopped.clear()
             self.given_up = False
             try:
-                self._launch(self._wanted_port)
+                self._launch(self.port if died else self._wanted_port)
             except BaseException:
                 self._end(timeout_s=0.0)
                 raise
