@@ -96,3 +96,25 @@ def test_what_the_server_tells_of_itself_is_shown(
         view(4.0, StatusReceived(Status("recording", "recording", alert=Alert("memory", True, 900.0))))
         assert "900 MB" in written(notes)
     assert written(words) == ""
+
+
+@pytest.mark.requirement("L4", "R3", "U1")
+@pytest.mark.parametrize(("language", "said"), [("en", "blocks over HTTP"), ("es", "por bloques sobre HTTP")])
+def test_block_mode_is_not_taken_for_a_connection(
+    monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    """When the last retry has failed the person reads that, and of a connection only when there is one."""
+    monkeypatch.setenv("RTSTT_LANG", language)
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    steps = [
+        (Shown.RECONNECTING, Link.RECONNECTING, Mode.STREAM, 1),
+        (Shown.ERROR, Link.CLOSED, Mode.BLOCK, 2),
+        (Shown.CONNECTING, Link.CONNECTING, Mode.BLOCK, 2),
+        (Shown.ERROR, Link.CLOSED, Mode.BLOCK, 3),
+        (Shown.RECORDING, Link.OPEN, Mode.STREAM, 4),
+    ]
+    with LiveView(console, console) as view:
+        for shown, link, mode, lines in steps:
+            view(0.0, StateChanged(shown, link, Phase.RECORDING, mode))
+            assert len(written(console).splitlines()) == lines
+    assert said in written(console).splitlines()[1]

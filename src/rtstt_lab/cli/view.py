@@ -19,7 +19,7 @@ from rtstt_lab.protocol.events import (
     StateChanged,
     StatusReceived,
 )
-from rtstt_lab.protocol.lifecycle import Shown
+from rtstt_lab.protocol.lifecycle import Mode, Shown
 from rtstt_lab.protocol.messages import Alert, Status, TranscriptionPartial
 from rtstt_lab.recognition.models import Progress as OnProgress
 
@@ -60,6 +60,7 @@ class LiveView:
         self._warns = live
         self._live = Live(console=text, transient=True, auto_refresh=False) if text.is_terminal else None
         self._shown = Shown.CONNECTING
+        self._away = False
 
     def __enter__(self) -> LiveView:
         if self._live:
@@ -85,14 +86,24 @@ class LiveView:
                 line = Text.assemble((begins, "dim"), view.text)
                 self._text.print(line, soft_wrap=not self._text.is_terminal)
                 self._text.file.flush()
-            case StateChanged(shown=shown) if shown is not self._shown:
-                if Shown.RECONNECTING in {shown, self._shown}:
-                    self._note(say("cli.reconnecting" if shown is Shown.RECONNECTING else "cli.reconnected"))
+            case StateChanged(shown=shown, mode=mode) if shown is not self._shown:
                 self._shown = shown
+                self._tell_link(shown, mode)
             case AlertRaised("latency", seconds) if self._warns:
                 self._note(say("cli.slow", seconds=seconds))
             case StatusReceived(Status(alert=Alert() as alert)) if key := _ALERTS.get((alert.name, alert.on)):
                 self._note(say(key, value=alert.value))
+
+    def _tell_link(self, shown: Shown, mode: Mode) -> None:
+        if shown is Shown.RECONNECTING:
+            self._away = True
+            self._note(say("cli.reconnecting"))
+        elif shown is Shown.ERROR and mode is Mode.BLOCK:
+            self._away = True
+            self._note(say("cli.blocks"))
+        elif self._away and shown not in {Shown.CONNECTING, Shown.ERROR}:
+            self._away = False
+            self._note(say("cli.reconnected"))
 
     def _note(self, message: str) -> None:
         self._notes.print(message, style="yellow", markup=False, highlight=False)
