@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import errno
 import json
 import threading
@@ -480,6 +481,7 @@ async def test_little_memory_frees_what_is_not_needed(tmp_path, monkeypatch):
         registry._upkeep.stop()
         upkeep, given_back = registry._upkeep, []
         monkeypatch.setattr("rtstt_lab.server.heap.trim", lambda: given_back.append(None))
+        monkeypatch.setattr("rtstt_lab.server.upkeep._TRIM_EVERY_S", math.inf)
         await registry._models.borrow("tiny.en")
         registry._models.give_back("tiny.en")
         registry._models._loaded["idle"] = type(registry._models._loaded["tiny.en"])(decoder=None)
