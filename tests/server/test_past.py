@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import errno
 import json
+import math
 import threading
 import time
 from contextlib import asynccontextmanager
