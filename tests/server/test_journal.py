@@ -53,6 +53,7 @@ def test_a_session_that_ends_while_its_journal_is_to_be_synced(folder):
         journal.append(LanguageRecord("es"))
         getattr(journal, end)()
         journal.sync()
+    assert len(folder.sessions()) == 1
 
 
 @pytest.mark.requirement("R1", "S2")

@@ -470,6 +470,7 @@ async def test_memory_is_watched_though_the_disk_does_not_answer(tmp_path, monke
         registry._upkeep._monitor.sample = lambda: ResourceSample(0.0, 0.0, 100.0, 900.0)
         try:
             await asyncio.wait_for(registry._upkeep.look(), 30)
+            assert not answers.is_set()
         finally:
             answers.set()
 
