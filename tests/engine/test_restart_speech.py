@@ -74,7 +74,7 @@ def transcribe(
     return [word for final in transcript.finals for word in final.words]
 
 
-def hold_against(uncut: list[Word], words: list[Word], kills_s: list[float]) -> None:
+def assert_reads_as_uncut(uncut: list[Word], words: list[Word], kills_s: list[float]) -> None:
     """No run of words is lost or comes twice where a server died, and words elsewhere lie where they lay.
 
     Where a word ends before a pause, or begins behind one, depends on the window that it was heard in: so one
@@ -104,7 +104,7 @@ def test_speech_goes_on_where_servers_died(root: Path) -> None:
     samples, mime, kills = speech(root, "en_laboratory", 11.0), "audio/webm;codecs=opus", (5, 13)
     uncut = transcribe(decoder, samples, mime, ())
     words = transcribe(decoder, samples, mime, kills)
-    hold_against(uncut, words, [(kill + 1) / 4 for kill in kills])
+    assert_reads_as_uncut(uncut, words, [(kill + 1) / 4 for kill in kills])
 
 
 @pytest.mark.long
@@ -119,4 +119,4 @@ def test_readings_go_on_where_servers_died(root: Path, name: str, mime: str) -> 
     kills = sorted(np.random.default_rng(len(name + mime)).integers(4, last, 4).tolist())
     uncut = transcribe(decoder, samples, mime, (), name[:2])
     words = transcribe(decoder, samples, mime, tuple(kills), name[:2])
-    hold_against(uncut, words, [(kill + 1) / 4 for kill in kills])
+    assert_reads_as_uncut(uncut, words, [(kill + 1) / 4 for kill in kills])
