@@ -6,14 +6,11 @@ drops and repeats frames.
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-import msgspec
-
+from protocol_pipe import Pipe
+from protocol_trace import Call, step
 from rtstt_lab.errors import RtsttError
 from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
@@ -32,21 +29,6 @@ _REFUSALS: dict[Posting, dict[str, Any]] = {
     "busy": {"retry_after_s": 7.0},
     "forgotten": {"code": "session_unknown"},
 }
-
-
-@dataclass
-class Pipe:
-    """One direction of one link: frames in order, each with the time of its arrival."""
-
-    frames: deque[tuple[float, str | bytes]] = field(default_factory=deque)
-
-    def put(self, frame: str | bytes, arrival: float) -> None:
-        """Sends a frame; none overtakes another."""
-        self.frames.append((max(arrival, self.frames[-1][0]) if self.frames else arrival, frame))
-
-    def arrival(self) -> float | None:
-        """When the next frame arrives."""
-        return self.frames[0][0] if self.frames else None
 
 
 class World:
@@ -107,8 +89,8 @@ class World:
         events = self.client.events()
         data = self.client.data_to_send(self.now)
         self.events += events
-        plain = {key: _plain(value) for key, value in arguments.items()}
-        self._record({"call": name, "args": plain, "returns": returned, "raises": raised}, events, data)
+        call = Call(name, arguments, returned, raised)
+        self.steps.append(step(call, self.now, self.client, events, data))
         for frame in data:
             if self._link is not None and not self._silent:
                 self._up.put(frame, self.now + self.delay_s)
@@ -167,22 +149,15 @@ class World:
 
     def damage(self) -> None:
         """One bit of the last chunk on its way up is flipped."""
-        for index in reversed(range(len(self._up.frames))):
-            at, frame = self._up.frames[index]
-            if isinstance(frame, bytes) and wire.split_audio(frame)[1]:
-                self._up.frames[index] = (at, frame[:-1] + bytes([frame[-1] ^ 1]))
-                return
+        self._up.damage()
 
     def drop(self) -> None:
-        """The last frame on its way up is lost without a trace."""
-        if self._up.frames and isinstance(self._up.frames[-1][1], bytes):
-            self._up.frames.pop()
+        """The last chunk on its way up is lost without a trace."""
+        self._up.drop()
 
     def repeat(self) -> None:
         """The last chunk on its way up arrives twice."""
-        if self._up.frames and isinstance(self._up.frames[-1][1], bytes):
-            self.injected += 1
-            self._up.frames.append(self._up.frames[-1])
+        self.injected += self._up.repeat()
 
     # --- the server -----------------------------------------------------------------------------------------
 
@@ -414,37 +389,3 @@ class World:
             raise AssertionError(f"chunk {seq} arrived changed")
         if chunk.first_payload and chunk.first_payload not in self.captured_payloads[:seq]:
             raise AssertionError(f"the header before chunk {seq} arrived changed")
-
-    def _record(self, call: dict[str, Any], events: list[ev.ClientEvent], data: list[str | bytes]) -> None:
-        client = self.client
-        self.steps.append(
-            call
-            | {
-                "now": self.now,
-                "events": [ev.as_json(event) for event in events],
-                "data": [_plain_frame(frame) for frame in data],
-                "deadline": client.next_deadline(),
-                "state": {
-                    "link": client.link.value,
-                    "phase": client.phase.value,
-                    "mode": client.mode.value,
-                    "shown": client.shown.value,
-                    "held_ms": client.held_ms,
-                    "finals": len(client.finals),
-                    "ledger": asdict(client.ledger),
-                    "latency": msgspec.to_builtins(client.latency),
-                },
-            }
-        )
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: bytes as base64, messages as objects."""
-    return msgspec.to_builtins(value)
-
-
-def _plain_frame(frame: str | bytes) -> dict[str, Any]:
-    if isinstance(frame, str):
-        return {"text": json.loads(frame)}
-    header, payload = wire.split_audio(frame)
-    return {"audio": msgspec.to_builtins(header), "payload": _plain(payload)}

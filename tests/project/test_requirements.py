@@ -28,13 +28,14 @@ IDS = [
     for number in range(1, count + 1)
 ]
 ROWS = make_requirements.read()
+MARKS = make_requirements.marks()
 PROVED = [row for row in ROWS if row.breaks]
 
 
 def test_every_requirement_has_its_line():
     """The table names each id once, in order, and tests mark no others."""
     assert [row.id for row in ROWS] == IDS
-    assert make_requirements.marks().keys() <= set(IDS)
+    assert MARKS.keys() <= set(IDS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
@@ -43,7 +44,7 @@ def test_what_is_claimed_is_marked(row, root):
     if row.breaks is None:
         assert row.open
         return
-    assert row.breaks.test.partition("[")[0] in make_requirements.marks()[row.id]
+    assert row.breaks.test.partition("[")[0] in MARKS[row.id]
     assert (root / row.breaks.file).read_text("utf-8").count(row.breaks.was) == 1
 
 
