@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.world import ScriptedWorker, World, words
+from tests.engine.scripted import ScriptedWorker, words
+from tests.engine.world import World
 
 from rtstt_lab.engine import EngineSettings, Stage
 from rtstt_lab.engine import effects as fx

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.engine.world import ScriptedWorker, World
+from tests.engine.scripted import ScriptedWorker
+from tests.engine.world import World
 
 from rtstt_lab.engine import EngineSettings, Stage
 from rtstt_lab.engine import effects as fx

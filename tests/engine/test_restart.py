@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.world import STARTED, ScriptedWorker, World, words
+from tests.engine.scripted import ScriptedWorker, words
+from tests.engine.world import STARTED, World
 
 from rtstt_lab.engine import Stage
 from rtstt_lab.engine import effects as fx

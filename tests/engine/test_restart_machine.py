@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.engine.world import WORD_S, World
+from tests.engine.scripted import WORD_S
+from tests.engine.world import World
 
 from rtstt_lab.engine import EngineSettings
 from rtstt_lab.protocol import messages as wire

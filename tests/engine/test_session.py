@@ -6,7 +6,8 @@ import binascii
 from math import inf
 
 import pytest
-from tests.engine.world import STARTED, ScriptedWorker, World, words
+from tests.engine.scripted import ScriptedWorker, words
+from tests.engine.world import STARTED, World
 
 from rtstt_lab.engine import EngineSettings, Stage
 from rtstt_lab.engine import effects as fx
