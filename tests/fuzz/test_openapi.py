@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
-from tests.server.talk import TOKEN, start
+from tests.server.talk import TOKEN
 
 SESSIONS = "/api/streaming/sessions"
 SESSION = f"{SESSIONS}/{{session_id}}"
@@ -29,22 +29,6 @@ NOT_CLAIMED = ("positive_data_acceptance", "negative_data_rejection")
 """A well-formed name of a model or id of a session may be unknown; unknown parameters are passed over."""
 MAX_GROWN_MB = 60
 MAX_MORE_FILES = 20
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    """A server without narrow limits, which has said nothing of an error of its own at the end."""
-    server = start(
-        tmp_path_factory.mktemp("service"),
-        *("--max-requests-per-min", "1000000", "--max-new-sessions-per-min", "100000"),
-        *("--max-sessions", "50"),
-    )
-    try:
-        yield server
-        assert server.stop() == 0, server.log.read_text("utf-8")
-        assert "Traceback" not in server.log.read_text("utf-8")
-    finally:
-        server.end()
 
 
 @pytest.fixture(scope="module")

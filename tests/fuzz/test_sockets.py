@@ -6,7 +6,7 @@ import json
 
 import psutil
 import pytest
-from tests.server.talk import TOKEN, start
+from tests.server.talk import TOKEN
 from websockets.exceptions import ConnectionClosed
 
 from rtstt_lab.protocol import messages as wire
@@ -18,22 +18,6 @@ FRAMES_OF_A_SOCKET = 25
 MAX_GROWN_MB = 80
 MAX_MORE_FILES = 12
 PAYLOADS = [valid.chunk(n, bytes(n)) for n in (0, 1, 7, 900)]
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory):
-    """A server that lets one address try as often as it likes, and has no error of its own in its log."""
-    server = start(
-        tmp_path_factory.mktemp("target"),
-        *("--max-requests-per-min", "1000000", "--max-new-sessions-per-min", "100000"),
-        *("--max-reconnections-per-h", "10000"),
-    )
-    try:
-        yield server
-        assert server.stop() == 0, server.log.read_text("utf-8")
-        assert "Traceback" not in server.log.read_text("utf-8")
-    finally:
-        server.end()
 
 
 def next_frame(rng, seq):
@@ -49,11 +33,11 @@ def next_frame(rng, seq):
     return mutated(PAYLOADS, rng) if what < 0.95 else rng.randbytes(rng.randint(0, 2_000))
 
 
-async def attack(target, made, rng):
+async def attack(service, made, rng):
     """One socket, from its hello until either side has had enough; what it is told can be read."""
     route, greets = rng.choice(("ws", "ws", "ws", "events")), rng.random() < 0.9
     try:
-        async with target.socket(made["session_id"], route, max_queue=None) as talk:
+        async with service.socket(made["session_id"], route, max_queue=None) as talk:
             if greets:
                 await talk.send(type="client:hello", token=TOKEN, resuming=rng.random() < 0.5)
             for seq in range(FRAMES_OF_A_SOCKET):
@@ -64,15 +48,15 @@ async def attack(target, made, rng):
         assert end.rcvd is None or end.rcvd.code != 1011  # noqa: PT017 - it may also not come
 
 
-async def still_works(target):
+async def still_works(service):
     """A session as it should be: a chunk is taken."""
-    made = target.create()
-    async with target.socket(made["session_id"]) as talk:
+    made = service.create()
+    async with service.socket(made["session_id"]) as talk:
         await talk.hello(made["session_token"])
         await talk.control("start", 0)
         await talk.chunk(0, bytes(8_000))
         assert (await talk.until("server:ack", seq=0))["next_seq"] == 1
-    assert target.rest("DELETE", f"/{made['session_id']}").status_code == 204
+    assert service.rest("DELETE", f"/{made['session_id']}").status_code == 204
 
 
 @pytest.mark.requirement("S1", "E4", "O3")
@@ -83,24 +67,24 @@ async def still_works(target):
         pytest.param(800, id="many", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
-async def test_no_socket_breaks_a_server(target, sockets):
+async def test_no_socket_breaks_a_server(service, sockets):
     """After all of them a right session is served; memory, descriptors and threads are what they were."""
-    await still_works(target)
-    process = psutil.Process(target.process.pid)
+    await still_works(service)
+    process = psutil.Process(service.process.pid)
     for warm in range(5):
-        made = target.create()
-        await attack(target, made, rng_of(-1 - warm))
-        target.rest("DELETE", f"/{made['session_id']}")
+        made = service.create()
+        await attack(service, made, rng_of(-1 - warm))
+        service.rest("DELETE", f"/{made['session_id']}")
     before = process.memory_info().rss, process.num_fds(), process.num_threads()
     for number in range(sockets):
         if number % 10 == 0:
-            made = target.create()
-        await attack(target, made, rng_of(number))
+            made = service.create()
+        await attack(service, made, rng_of(number))
         if number % 10 == 9:
-            assert target.rest("GET", f"/{made['session_id']}").status_code == 200
-            assert target.rest("DELETE", f"/{made['session_id']}").status_code == 204
-    await still_works(target)
-    assert json.loads(target.rest("GET").content)["sessions_total"] == 0
+            assert service.rest("GET", f"/{made['session_id']}").status_code == 200
+            assert service.rest("DELETE", f"/{made['session_id']}").status_code == 204
+    await still_works(service)
+    assert json.loads(service.rest("GET").content)["sessions_total"] == 0
     assert process.num_fds() <= before[1] + MAX_MORE_FILES
     assert process.num_threads() <= before[2] + MAX_MORE_FILES
     assert (process.memory_info().rss - before[0]) / 2**20 < MAX_GROWN_MB

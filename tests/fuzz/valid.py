@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import binascii
 
+from tests.server.talk import frame
+
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.blocks import encode_block
 
@@ -14,17 +16,9 @@ PCM = "audio/pcm;rate=16000"
 
 def chunk(seq: int, payload: bytes = bytes(32 * CHUNK_MS), **changes) -> bytes:
     """A right frame of PCM, or one that is told otherwise."""
-    fields = {
-        "seq": seq,
-        "stream": 0,
-        "bytes": len(payload),
-        "crc32": binascii.crc32(payload),
-        "duration_ms": CHUNK_MS,
-        "captured_ms": seq * CHUNK_MS,
-        "sent_ms": seq * CHUNK_MS,
-        "mime": PCM,
-    }
-    return wire.encode_audio(wire.AudioHeader(**(fields | changes)), payload)
+    at_ms = seq * CHUNK_MS
+    fields = {"duration_ms": CHUNK_MS, "captured_ms": at_ms, "sent_ms": at_ms, "mime": PCM}
+    return frame(seq, payload, **(fields | changes))
 
 
 def client_messages(seq: int = 0, control: int = 1) -> list[wire.Message]:

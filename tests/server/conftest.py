@@ -11,7 +11,7 @@ import subprocess
 import pytest
 import soundfile
 
-from .talk import CHUNK_BYTES, TOKEN, Server, start
+from .talk import CHUNK_BYTES, TOKEN, Server, running, start
 
 
 @pytest.fixture(scope="session")
@@ -20,17 +20,12 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     temporary = folder / "tmp"
     temporary.mkdir()
-    server = start(folder, TMPDIR=str(temporary))
-    try:
+    with running(folder, TMPDIR=str(temporary)) as server:
         yield server
-        assert server.stop() == 0, server.log.read_text("utf-8")
-        log = server.log.read_text("utf-8")
-        assert "Traceback" not in log
-        assert TOKEN not in log
-        assert "laboratory" not in log
-        assert not list(temporary.iterdir())
-    finally:
-        server.end()
+    log = server.log.read_text("utf-8")
+    assert TOKEN not in log
+    assert "laboratory" not in log
+    assert not list(temporary.iterdir())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,6 +162,18 @@ def start(folder, *options, token=TOKEN, model="tiny.en", before=(), cwd=None, *
     assert ready["protocol"] == "rtstt.v1"
     assert ready["pid"] == process.pid
     return Server(process, ready["port"], output, log)
+
+
+@contextmanager
+def running(folder, *options, **environment):
+    """A server that ends well, and by then has said nothing of an error of its own."""
+    server = start(folder, *options, **environment)
+    try:
+        yield server
+        assert server.stop() == 0, server.log.read_text("utf-8")
+        assert "Traceback" not in server.log.read_text("utf-8")
+    finally:
+        server.end()
 
 
 def listening(pid):

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from .talk import TOKEN, frame, start
+from .talk import TOKEN, frame, running
 
 SESSIONS = "/api/streaming/sessions"
 
@@ -19,18 +19,13 @@ SESSIONS = "/api/streaming/sessions"
 @pytest.fixture(scope="module")
 def fortress(tmp_path_factory):
     """A server with narrow limits; each test comes from an address of its own."""
-    server = start(
+    with running(
         tmp_path_factory.mktemp("fortress"),
         *("--max-requests-per-min", "40", "--max-new-sessions-per-min", "3"),
         *("--max-connections-per-ip", "12", "--trusted-proxy", "127.0.9.0/24"),
         *("--max-viewers", "1", "--max-unread-bytes", "100000", "--max-sessions", "100"),
-    )
-    try:
+    ) as server:
         yield server
-        assert server.stop() == 0, server.log.read_text("utf-8")
-        assert "Traceback" not in server.log.read_text("utf-8")
-    finally:
-        server.end()
 
 
 def megabytes(server):

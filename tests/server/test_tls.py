@@ -20,7 +20,7 @@ from rtstt_lab.client.tls import tls_context
 from rtstt_lab.errors import ConnectionFailedError, UsageError
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
-from .talk import TOKEN, Server, start
+from .talk import TOKEN, running
 
 
 @dataclass
@@ -55,13 +55,8 @@ def authority(tmp_path_factory):
 def encrypted(tmp_path_factory, authority):
     """A server that speaks TLS."""
     files = ("--ssl-certfile", str(authority.certfile), "--ssl-keyfile", str(authority.keyfile))
-    server: Server = start(tmp_path_factory.mktemp("encrypted"), *files)
-    try:
+    with running(tmp_path_factory.mktemp("encrypted"), *files) as server:
         yield server
-        assert server.stop() == 0
-        assert "Traceback" not in server.log.read_text("utf-8")
-    finally:
-        server.end()
 
 
 @pytest.fixture(autouse=True)
