@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from rtstt_lab.protocol import lifecycle, messages
+from rtstt_lab.protocol import events, lifecycle, messages
 from rtstt_lab.protocol.client import NEVER_RETRIED
 from rtstt_lab.protocol.client_link import CLOSED_BY_CLIENT, ClientSettings
 from rtstt_lab.protocol.lifecycle import Link, Phase
@@ -47,7 +47,9 @@ def tables() -> dict[str, Any]:
 def schemas() -> dict[str, Any]:
     """JSON Schemas of the messages, by name, without what only people read; and the name of each ``type``."""
     kinds = (*get_args(messages.ServerMessage), messages.AudioHeader, *get_args(messages.ClientMessage))
-    _, components = msgspec.json.schema_components((*kinds, messages.BlockReceipt), ref_template="{name}")
+    _, components = msgspec.json.schema_components(
+        (*kinds, messages.BlockReceipt, events.ChunksLost), ref_template="{name}"
+    )
     del components[messages.AudioText.__name__]  # the browser sends binary frames
     names = {kind.__struct_config__.tag: kind.__name__ for kind in kinds if kind.__name__ in components}
     return {"MESSAGES": names, "SCHEMAS": _without_prose(components)}

@@ -253,7 +253,13 @@ def test_each_link_is_told_the_recorders_format_anew():
 @pytest.mark.requirement("S1")
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"first": 3, "last": 4, "reason": "new"}, {"first": "x", "last": 4, "reason": "given_up"}],
+    [
+        {},
+        {"first": 3, "last": 4, "reason": "new"},
+        {"first": "3", "last": 4, "reason": "given_up"},
+        {"first": -3, "last": 4, "reason": "given_up"},
+        {"first": 4, "last": 3, "reason": "given_up"},
+    ],
 )
 def test_a_loss_that_is_not_understood_is_reported(parameters):
     """A newer server's reasons, or nonsense, are an error that is told; the link stays."""

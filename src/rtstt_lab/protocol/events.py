@@ -168,8 +168,8 @@ class ChunksLost:
         reason: see `LossReason`.
     """
 
-    first: int
-    last: int
+    first: messages.Sequence
+    last: messages.Sequence
     reason: LossReason
 
 

@@ -14,9 +14,9 @@ export class RtsttError extends Error {
 class Mismatch extends Error {}
 
 const TYPES = {
-  integer: Number.isInteger,
-  number: (value) => typeof value === "number",
-  string: (value) => typeof value === "string",
+  integer: (value) => Number.isInteger(value) && !Object.is(value, -0),
+  number: Number.isFinite,
+  string: (value) => typeof value === "string" && !/\p{Surrogate}/u.test(value), // half of a pair is no text
   boolean: (value) => typeof value === "boolean",
   null: (value) => value === null,
   array: Array.isArray,
@@ -107,6 +107,15 @@ export function decode_server_message(frame) {
     const name = String(value?.type).startsWith("server:") ? MESSAGES[value.type] : undefined;
     if (!name) throw new Mismatch("$.type");
     return read(SCHEMAS[name], value, "$");
+  });
+}
+
+/** Which chunks a `chunk_lost` names, and why; throws an RtsttError where it does not say. */
+export function decode_lost({ parameters }) {
+  return decoded(() => {
+    const lost = read(SCHEMAS.ChunksLost, parameters, "$.parameters");
+    if (lost.last < lost.first) throw new Mismatch("$.parameters.last");
+    return lost;
   });
 }
 

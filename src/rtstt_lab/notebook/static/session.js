@@ -9,7 +9,7 @@
 import { encode_block, sync_of } from "./blocks.js";
 import { ClientCommands } from "./commands.js";
 import { is_ending, is_recorded, known_phase, reconcile } from "./lifecycle.js";
-import { RtsttError, decode_receipt, decode_server_message, encode, plain } from "./messages.js";
+import { RtsttError, decode_lost, decode_receipt, decode_server_message, encode, plain } from "./messages.js";
 import { MESSAGES, NEVER_RETRIED, TERMINAL } from "./tables.js";
 import { earliest, to_ms } from "./timing.js";
 
@@ -279,7 +279,7 @@ export class ClientSession extends ClientCommands {
     else if (retry_after_s) this._audio.hold(now + retry_after_s);
     if (message.code === "chunk_after_stop" && message.seq !== null) this._tell_over(this._audio.close(message.seq));
     if (message.code === "chunk_lost") {
-      const { first, last, reason } = message.parameters;
+      const { first, last, reason } = decode_lost(message);
       this._tell_lost(first, last, reason);
     }
   }
