@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +96,18 @@ async def test_speech_over_an_encrypted_link(encrypted, authority, root):
     assert result.error is None
     assert "laboratory" in result.text
     assert client._socket_url.startswith("wss://localhost:")
+
+
+@pytest.mark.requirement("S3", "S4")
+async def test_who_only_connects_keeps_nobody_out(encrypted, authority):
+    """Of one address 64 sockets say nothing: the next is dropped, and other addresses get through."""
+    async with AsyncExitStack() as silent:
+        for _ in range(65):
+            ways = await asyncio.open_connection("127.0.0.1", encrypted.port, local_addr=("127.0.0.5", 0))
+            silent.callback(ways[1].transport.abort)
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(ways[0].read(), 30) == b""
+        await sessions(address(encrypted), authority.cafile)
 
 
 @pytest.mark.requirement("S3")

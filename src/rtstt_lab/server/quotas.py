@@ -67,6 +67,7 @@ class Quotas:
         }
         self._connections: Counter[str] = Counter()
         self._sockets: Counter[str] = Counter()
+        self._handshakes: Counter[str] = Counter()
 
     def count(self, quota: Quota, address: str | None, now: float) -> None:
         """Counts a request or a new session.
@@ -103,21 +104,41 @@ class Quotas:
         Returns:
             Why it should not be served, if so.
         """
-        name, limits = who(address), self.limits
+        name = who(address)
         self._connections[name] += 1
-        if self._connections.total() > limits.max_connections:
-            return OverloadedError(
-                "limit_connections", retry_after_s=_TRY_AGAIN_S, limit=limits.max_connections
-            )
-        if self._connections[name] > limits.max_connections_per_ip and not self._trusted(name):
-            return LimitError(
-                "limit_address", retry_after_s=_TRY_AGAIN_S, limit=limits.max_connections_per_ip
-            )
-        return None
+        return self._too_many(self._connections, name)
 
     def closed(self, address: str | None) -> None:
         """A connection is gone."""
         _less(self._connections, who(address))
+
+    @contextmanager
+    def handshake(self, address: str | None) -> Iterator[None]:
+        """Holds the place of a connection that is not encrypted yet; of these there may be as many again.
+
+        Raises:
+            LimitError: there are too many.
+        """
+        name = who(address)
+        self._handshakes[name] += 1
+        try:
+            if error := self._too_many(self._handshakes, name):
+                raise error
+            yield
+        finally:
+            _less(self._handshakes, name)
+
+    def _too_many(self, counts: Counter[str], name: str) -> LimitError | None:
+        limits = self.limits
+        if counts.total() > limits.max_connections:
+            return OverloadedError(
+                "limit_connections", retry_after_s=_TRY_AGAIN_S, limit=limits.max_connections
+            )
+        if counts[name] > limits.max_connections_per_ip and not self._trusted(name):
+            return LimitError(
+                "limit_address", retry_after_s=_TRY_AGAIN_S, limit=limits.max_connections_per_ip
+            )
+        return None
 
     def _trusted(self, name: str) -> bool:
         with suppress(ValueError):

@@ -23,6 +23,7 @@ from rtstt_lab.recognition.models import Progress
 from rtstt_lab.server import logs
 from rtstt_lab.server.app import make_app, refusal
 from rtstt_lab.server.guard import GuardedHttp, GuardedSocket
+from rtstt_lab.server.handshake import Handshake
 from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings, is_loopback
@@ -139,6 +140,11 @@ def _config(settings: ServerSettings, registry: SessionRegistry) -> uvicorn.Conf
         config.load()
     except (ssl.SSLError, OSError) as error:
         raise UsageError("tls_load", reason=error.strerror or error) from error
+    if config.ssl is not None:  # uvicorn would leave the handshake to asyncio
+        config.http_protocol_class = partial(  # type: ignore[assignment] # called like the class
+            Handshake, protocol=config.http_protocol_class, context=config.ssl, quotas=quotas
+        )
+        config.ssl = None
     return config
 
 
