@@ -58,6 +58,47 @@ class _Stalls:
             self._timer = self._loop.call_later(_STALLED_S, self._look)
 
 
+class _Peer:
+    """Who is at the other end: counted from its arrival to its leave, and watched all the while.
+
+    Args:
+        quotas: of the server.
+        refusal: makes the application for those over a limit.
+    """
+
+    def __init__(self, quotas: Quotas, refusal: Callable[[RtsttError], ASGIApp]) -> None:
+        self._quotas = quotas
+        self._refusal = refusal
+        self._address: str | None = None
+        self._stalls: _Stalls | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether it has come and not left."""
+        return self._stalls is not None
+
+    def came(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, client: tuple[str, int] | None
+    ) -> ASGIApp | None:
+        """Counts it; over a limit, gives what tells it so."""
+        self._stalls = _Stalls(transport, loop)
+        self._address = client[0] if client else None
+        error = self._quotas.opened(self._address)
+        return self._refusal(error) if error else None
+
+    def reads(self) -> None:
+        """It has taken something."""
+        if self._stalls:
+            self._stalls.moved()
+
+    def left(self) -> None:
+        """Uncounts it, once."""
+        if self._stalls:
+            self._stalls.end()
+            self._stalls = None
+            self._quotas.closed(self._address)
+
+
 class GuardedHttp(H11Protocol):
     """HTTP/1.1, one connection.
 
@@ -69,17 +110,13 @@ class GuardedHttp(H11Protocol):
 
     def __init__(self, *, quotas: Quotas, refusal: Callable[[RtsttError], ASGIApp], **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
-        self._quotas = quotas
-        self._refusal = refusal
+        self._peer = _Peer(quotas, refusal)
         self._head: asyncio.TimerHandle | None = None
-        self._stalls: _Stalls | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Counts it; over a limit, its request will be refused."""
         super().connection_made(transport)
-        self._stalls = _Stalls(transport, self.loop)
-        if error := self._quotas.opened(self._address):
-            self.app = self._refusal(error)
+        self.app = self._peer.came(transport, self.loop, self.client) or self.app
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,7 +129,7 @@ class GuardedHttp(H11Protocol):
         super().data_received(data)
         state = self.conn.their_state
         answered = self.cycle is not None and self.cycle.response_complete
-        if self._stalls and (state is h11.IDLE or (state is h11.SEND_BODY and answered)):
+        if self._peer.here and (state is h11.IDLE or (state is h11.SEND_BODY and answered)):
             self._arm()
         else:
             self._disarm()
@@ -104,13 +141,8 @@ class GuardedHttp(H11Protocol):
 
     def resume_writing(self) -> None:
         """The peer reads."""
-        if self._stalls:
-            self._stalls.moved()
+        self._peer.reads()
         self.flow.resume_writing()
-
-    @property
-    def _address(self) -> str | None:
-        return self.client[0] if self.client else None
 
     def _arm(self) -> None:
         self._head = self._head or self.loop.call_later(HEAD_S, self.transport.abort)
@@ -122,10 +154,7 @@ class GuardedHttp(H11Protocol):
 
     def _leave(self) -> None:
         self._disarm()
-        if self._stalls:
-            self._stalls.end()
-            self._stalls = None
-            self._quotas.closed(self._address)
+        self._peer.left()
 
 
 class GuardedSocket(WebSocketsSansIOProtocol):
@@ -139,16 +168,12 @@ class GuardedSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *, quotas: Quotas, refusal: Callable[[RtsttError], ASGIApp], **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
-        self._quotas = quotas
-        self._refusal = refusal
-        self._stalls: _Stalls | None = None
+        self._peer = _Peer(quotas, refusal)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Counts it; over a limit, it is told so and closed."""
         super().connection_made(transport)
-        self._stalls = _Stalls(self.transport, self.loop)
-        if error := self._quotas.opened(self._address):
-            self.app = self._refusal(error)
+        self.app = self._peer.came(self.transport, self.loop, self.client) or self.app
 
     async def run_asgi(self) -> None:
         """Gives the application a way to drop a peer that does not even take a close."""
@@ -158,16 +183,12 @@ class GuardedSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Uncounts it."""
-        if self._stalls:
-            self._stalls.end()
-            self._stalls = None
-            self._quotas.closed(self._address)
+        self._peer.left()
         super().connection_lost(exc)
 
     def resume_writing(self) -> None:
         """The peer reads."""
-        if self._stalls:
-            self._stalls.moved()
+        self._peer.reads()
         super().resume_writing()
 
     def handle_cont(self, event: Any) -> None:
@@ -181,7 +202,3 @@ class GuardedSocket(WebSocketsSansIOProtocol):
         super().handle_ping()
         if self.transport.get_write_buffer_size() > _MOST_PONG_BYTES:
             self.transport.abort()
-
-    @property
-    def _address(self) -> str | None:
-        return self.client[0] if self.client else None
