@@ -22,7 +22,7 @@ from rtstt_lab.lab.bench import policies as scoring
 from rtstt_lab.lab.bench import silence as quiet
 from rtstt_lab.lab.bench import soak as lasting
 from rtstt_lab.lab.signature import cores
-from rtstt_lab.recognition.models import ModelStore
+from rtstt_lab.recognition.models import LocalModel, ModelStore
 from rtstt_lab.recognition.policy import POLICIES
 from rtstt_lab.recognition.settings import PROFILES, RecognizerSettings
 from rtstt_lab.records import write_atomically
@@ -78,12 +78,7 @@ def streaming(  # noqa: PLR0917 - click gives every option by its name
     """Measures, and writes the report."""
     store = ModelStore()
     local = store.resolve(model)
-    corpus = _corpus(manifest, ids)
-    corpus = selection.measurable(corpus, english_only=local.english_only)
-    if subset:
-        corpus = selection.daily(corpus)
-    if not len(corpus):
-        raise UsageError("bench_nothing")
+    corpus = _measurable(manifest, ids, local, subset)
     settings = RecognizerSettings.profile(policy)
     if interval is not None:
         settings = replace(settings, interval_s=interval)
@@ -98,7 +93,7 @@ def streaming(  # noqa: PLR0917 - click gives every option by its name
     )
     with _progress(plan.work_s) as progress:
         measured = benchmark.measure(plan, store, progress)
-    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    _write(json_file, measured)
     if table is not None:
         report.write_table(table, measured)
 
@@ -115,7 +110,7 @@ def policies(folder: Path, manifest: Path | None, ids: str | None, json_file: Pa
         scored = scoring.score(corpus, folder, ModelStore(), progress)
     click.echo(scoring.markdown(scored))
     if json_file is not None:
-        _write(json_file, json.dumps(scored, ensure_ascii=False, indent=2))
+        _write(json_file, scored)
 
 
 @command("silence", help_key="bench.silence")
@@ -129,7 +124,7 @@ def silence(model: str, minutes: float, json_file: Path | None) -> None:
     local = ModelStore().resolve(model)
     with _progress(len(quiet.LEVELS_DBFS) * 60 * minutes) as progress:
         measured = quiet.measure(local, 60 * minutes, progress)
-    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    _write(json_file, measured)
 
 
 @command("faults", help_key="bench.faults")
@@ -157,9 +152,7 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
 ) -> None:
     """Breaks links, messages and servers on purpose, and writes the report."""
     local = ModelStore().resolve(model)
-    corpus = selection.measurable(_corpus(manifest, ids), english_only=local.english_only)
-    if not len(corpus):
-        raise UsageError("bench_nothing")
+    corpus = _measurable(manifest, ids, local)
     plan = breaking.Plan(
         corpus=corpus,
         model=local,
@@ -171,7 +164,7 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
     trials = plan.trials()
     with _progress(breaking.total_s(trials)) as progress:
         measured = breaking.measure(plan, trials, progress)
-    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    _write(json_file, measured)
     if table is not None:
         endurance.write_faults(table, measured)
 
@@ -199,13 +192,11 @@ def soak(  # noqa: PLR0917 - click gives every option by its name
 ) -> None:
     """Plays hours of sessions to one server, and writes what is left of them."""
     local = ModelStore().resolve(model)
-    corpus = selection.measurable(_corpus(manifest, ids), english_only=local.english_only)
-    if not len(corpus):
-        raise UsageError("bench_nothing")
+    corpus = _measurable(manifest, ids, local)
     plan = lasting.Plan(corpus=corpus, model=local, hours=hours, parallel=parallel, seed=seed)
     with _progress(plan.work_s) as progress:
         measured = lasting.measure(plan, progress)
-    _write(json_file, json.dumps(measured, ensure_ascii=False, indent=2))
+    _write(json_file, measured)
     if table is not None:
         endurance.write_soak(table, measured)
 
@@ -219,7 +210,20 @@ def _corpus(manifest: Path | None, ids: str | None) -> Corpus:
     return corpus.filter(ids=_listed(ids)) if ids else corpus
 
 
-def _write(path: Path | None, text: str) -> None:
+def _measurable(
+    manifest: Path | None, ids: str | None, model: LocalModel, subset: str | None = None
+) -> Corpus:
+    """What the model can be measured on, and something at least."""
+    corpus = selection.measurable(_corpus(manifest, ids), english_only=model.english_only)
+    if subset:
+        corpus = selection.daily(corpus)
+    if not len(corpus):
+        raise UsageError("bench_nothing")
+    return corpus
+
+
+def _write(path: Path | None, measured: object) -> None:
+    text = json.dumps(measured, ensure_ascii=False, indent=2)
     if path is None:
         click.echo(text)
         return
