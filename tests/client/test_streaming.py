@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.client.actions import after
 
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
@@ -52,18 +53,6 @@ def client(server: LocalServer, **wishes: Any) -> StreamingClient:
 
 def said(result: SessionResult) -> str:
     return normalizer("en")(result.text)
-
-
-async def after(
-    chunks: AsyncIterator[AudioChunk], actions: dict[int, Callable[[], None]]
-) -> AsyncIterator[AudioChunk]:
-    """Does something when so many chunks have been handed on."""
-    number = 0
-    async for chunk in chunks:
-        yield chunk
-        number += 1
-        if number in actions:
-            actions[number]()
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jiwer
 import pytest
+from tests.client.actions import after
 
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
@@ -56,18 +57,6 @@ def kill(server: LocalServer) -> None:
     """As the kernel does when memory is short."""
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-
-
-async def after(
-    chunks: AsyncIterator[AudioChunk], actions: dict[int, Callable[[], None]]
-) -> AsyncIterator[AudioChunk]:
-    """Does something when so many chunks have been handed on."""
-    number = 0
-    async for chunk in chunks:
-        yield chunk
-        number += 1
-        if number in actions:
-            actions[number]()
 
 
 def client(server: LocalServer, *observers: Callable[[float, ClientEvent], None]) -> StreamingClient:
