@@ -48,6 +48,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
         (["transcribe", "tone.wav", "--server", "http://127.0.0.1:1"], 1, "No se puede conectar"),
         (["transcribe", "tone.wav", "--server", "ftp://example.org"], 2, "no es la dirección de un servidor"),
         (["transcribe", "tone.wav", "--server", "http://127.0.0.1:1", "--device", "cpu"], 2, "--device"),
+        (["transcribe", "tone.wav", "--cafile", "authority.pem"], 2, "--server"),
         (["transcribe", "tone.wav", "--server", "http://127.0.0.1:99999"], 2, "no es la dirección"),
         (["transcribe"], 2, "Falta FILE"),
         (["transcribe", "tone.wav", "--format", "doc"], 2, "txt, json, srt, vtt, csv"),

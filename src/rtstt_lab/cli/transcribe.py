@@ -27,7 +27,7 @@ from rtstt_lab.cli.service import (
 )
 from rtstt_lab.cli.view import LiveView, Screen
 from rtstt_lab.client.sources import CHUNK_MS, LARGEST_CHUNK_MS
-from rtstt_lab.errors import RtsttError
+from rtstt_lab.errors import RtsttError, UsageError
 from rtstt_lab.lab.service import LocalSettings, Service
 from rtstt_lab.lab.transcription import Recorded, Transcriber, Transcription
 from rtstt_lab.records import write_atomically
@@ -83,6 +83,8 @@ def transcribe(  # noqa: PLR0917 - click gives every option by its name
     output: Path | None,
 ) -> None:
     """Streams each file and prints what was recognised."""
+    if cafile and not server:
+        raise UsageError("cafile_alone")
     wishes = _Wishes(
         files=files,
         language=language_code(language),
