@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,15 @@ import psutil
 import pytest
 import soundfile
 from playwright.sync_api import Page, expect
-from tests.browser.lab import browser, chromium, end_kernel, jupyter_lab, open_notebook, run_all_cells
+from tests.browser.lab import (
+    Browser,
+    browser,
+    chromium,
+    end_kernel,
+    jupyter_lab,
+    open_notebook,
+    run_all_cells,
+)
 
 from rtstt_lab.analysis.wer import normalizer, word_errors
 
@@ -163,13 +171,8 @@ def test_speech_becomes_text_while_it_is_spoken(lab: Lab, clip: Clip) -> None:
 @pytest.mark.requirement("C3", "L1", "L5", "O1", "U1", "U2")
 def test_spanish_recording_survives_a_reload_and_the_end_of_its_kernel(lab: Lab, spanish: str) -> None:
     """A file takes the microphone's way; a reloaded page goes on; a dying kernel saves what was said."""
-    with browser() as found:
+    with recording(lab, spanish) as (found, demo):
         page = found.page
-        open_notebook(page, lab.address, spanish)
-        assert run_all_cells(page)
-        demo = Demo(page)
-        demo.await_state("Conectado", timeout_s=60)
-        demo.press("Empezar", "Grabando")
         expect(demo.finals.first).to_be_visible(timeout=60_000)
         said = demo.transcript()
         page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
@@ -189,12 +192,7 @@ def test_a_recording_that_is_over_ends_its_session(encrypted_lab: Lab, root: Pat
     """Nobody presses Stop: the file ends, its last words are in the transcript; over https, by wss alone."""
     lab = encrypted_lab
     notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 4.1, "tiny.en", "en")
-    with browser() as found:
-        open_notebook(found.page, lab.address, notebook)
-        assert run_all_cells(found.page)
-        demo = Demo(found.page)
-        demo.await_state("Conectado", timeout_s=60)
-        demo.press("Empezar", "Grabando")
+    with recording(lab, notebook) as (found, demo):
         demo.await_state("Completado", timeout_s=60)
         assert normalizer("en")(demo.transcript()).endswith("speech recognition")
         assert found.complaints == []
@@ -206,12 +204,7 @@ def test_a_recording_that_is_over_ends_its_session(encrypted_lab: Lab, root: Pat
 def test_a_person_switches_to_block_mode_and_back(lab: Lab, root: Path) -> None:
     """In blocks, through the proxy, recording goes on and text appears; then the stream takes over again."""
     notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 16.0, "tiny.en", "en")
-    with browser() as found:
-        open_notebook(found.page, lab.address, notebook)
-        assert run_all_cells(found.page)
-        demo = Demo(found.page)
-        demo.await_state("Conectado", timeout_s=60)
-        demo.press("Empezar", "Grabando")
+    with recording(lab, notebook) as (found, demo):
         demo.press("Modo por bloques", "Error")
         expect(demo.card.locator(".rtstt-hint")).to_contain_text("Modo por bloques")
         expect(demo.finals.first).to_be_visible(timeout=60_000)
@@ -225,12 +218,7 @@ def test_a_person_switches_to_block_mode_and_back(lab: Lab, root: Path) -> None:
 def test_a_server_that_falls_silent_behind_the_proxy_is_noticed(lab: Lab, root: Path) -> None:
     """JupyterLab keeps the socket, the server stands still: Reconnecting within 12 s; then it goes on."""
     notebook = notebook_that_plays(lab, root / "data/samples/en_laboratory.flac", 28.0, "tiny.en", "en")
-    with browser() as found:
-        open_notebook(found.page, lab.address, notebook)
-        assert run_all_cells(found.page)
-        demo = Demo(found.page)
-        demo.await_state("Conectado", timeout_s=60)
-        demo.press("Empezar", "Grabando")
+    with recording(lab, notebook) as (_, demo):
         server = rtstt_server(notebook)
         server.suspend()
         try:
@@ -240,6 +228,18 @@ def test_a_server_that_falls_silent_behind_the_proxy_is_noticed(lab: Lab, root: 
         demo.await_state("Grabando", timeout_s=30)
         demo.await_state("Completado", timeout_s=90)
         assert "microphone picks up the voice in small" in normalizer("en")(demo.transcript())
+
+
+@contextmanager
+def recording(lab: Lab, notebook: str) -> Iterator[tuple[Browser, Demo]]:
+    """A page on which a notebook's demo records, in Spanish."""
+    with browser() as found:
+        open_notebook(found.page, lab.address, notebook)
+        assert run_all_cells(found.page)
+        demo = Demo(found.page)
+        demo.await_state("Conectado", timeout_s=60)
+        demo.press("Empezar", "Grabando")
+        yield found, demo
 
 
 def rtstt_server(notebook: str) -> psutil.Process:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ import soundfile
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
 Run: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
+Begin: TypeAlias = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -42,6 +43,30 @@ def rtstt(tmp_path: Path, environment: dict[str, str]) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def begun(tmp_path: Path, environment: dict[str, str]) -> Iterator[Begin]:
+    """Starts ``rtstt`` in an empty folder and a group of its own, to be interrupted; none is left behind."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: object, **more: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rtstt_lab", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            process_group=0,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

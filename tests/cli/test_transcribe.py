@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,7 +16,8 @@ from rtstt_lab.client.local import LocalServer
 from rtstt_lab.replay.corpus import Corpus, load_audio
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from .conftest import Begin, Run
+
 LEDGER = ["captured", "transmitted", "accepted", "duplicate", "rejected", "cut", "lost", "held"]
 
 
@@ -112,18 +111,11 @@ def test_a_wrong_token_is_refused(rtstt: Run, sentence: Path, server: LocalServe
 
 @pytest.mark.requirement("D3")
 def test_a_reader_that_goes_away_costs_no_transcript(
-    environment: dict[str, str], sentence: Path, server: LocalServer, tmp_path: Path
+    begun: Begin, sentence: Path, server: LocalServer, tmp_path: Path
 ) -> None:
     """What was recognised is in the named folder before it is printed where nobody reads."""
-    command = [sys.executable, "-m", "rtstt_lab", "transcribe", str(sentence), "--fast", "--json"]
-    process = subprocess.Popen(
-        [*command, "--server", server.url, "--output", "out"],
-        cwd=tmp_path,
-        env=environment | {"RTSTT_TOKEN": server.token},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
+    asked = ("transcribe", sentence, "--fast", "--json", "--server", server.url, "--output", "out")
+    process = begun(*asked, RTSTT_TOKEN=server.token)
     assert process.stdout is not None
     process.stdout.close()
     _, said = process.communicate(timeout=60)
@@ -132,45 +124,26 @@ def test_a_reader_that_goes_away_costs_no_transcript(
     assert "Traceback" not in said
 
 
-def test_ctrl_c_while_the_model_loads_leaves_nothing_behind(
-    environment: dict[str, str], sentence: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_while_the_model_loads_leaves_nothing_behind(begun: Begin, sentence: Path) -> None:
     """Ctrl-C before anything was streamed: exit code 130, no traceback, and no server that goes on."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rtstt_lab", "transcribe", str(sentence), "--model", "tiny.en"],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        process_group=0,
-    )
+    process = begun("transcribe", sentence, "--model", "tiny.en")
     assert process.stderr is not None
     assert process.stderr.readline().startswith("Loading model")
     parent = psutil.Process(process.pid)
     while not (children := parent.children()) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert errors == ""
+    assert (said, errors) == ("", "")
     assert not any(child.is_running() for child in children)
 
 
 @pytest.mark.requirement("R1")
-def test_ctrl_c_prints_and_saves_what_is_final(environment: dict[str, str], tmp_path: Path) -> None:
+def test_ctrl_c_prints_and_saves_what_is_final(begun: Begin, tmp_path: Path) -> None:
     """Ctrl-C in the middle of a recording: exit code 130, and the file holds what was printed."""
-    clip = str(Corpus.shipped("en")["en_laboratory"].path())
-    command = [sys.executable, "-m", "rtstt_lab", "transcribe", clip, "--model", "tiny.en"]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=environment | {"LANG": "es_ES.UTF-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        process_group=0,
-    )
+    clip = Corpus.shipped("en")["en_laboratory"].path()
+    process = begun("transcribe", clip, "--model", "tiny.en", LANG="es_ES.UTF-8")
     assert process.stdout is not None
     first_line = process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -185,19 +158,9 @@ def test_ctrl_c_prints_and_saves_what_is_final(environment: dict[str, str], tmp_
 
 
 @pytest.mark.requirement("U1", "U2")
-def test_the_demonstration_can_be_cut_short_and_still_reports(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_demonstration_can_be_cut_short_and_still_reports(begun: Begin) -> None:
     """``rtstt demo`` in Spanish without a terminal: text, then the table, without control codes."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rtstt_lab", "demo"],
-        cwd=tmp_path,
-        env=environment | {"LANG": "es_ES.UTF-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        process_group=0,
-    )
+    process = begun("demo", LANG="es_ES.UTF-8")
     assert process.stdout is not None
     head = [process.stdout.readline() for _ in range(2)]
     process.send_signal(signal.SIGINT)
