@@ -185,6 +185,28 @@ def test_a_full_disk_delays_records_and_loses_none(small_disk):
     assert folder.read(session_id) == [records(session_id)[0], *told]
 
 
+@pytest.mark.requirement("R1", "E3")
+def test_what_waits_is_written_when_a_journal_is_closed(small_disk, caplog):
+    """A disk that was full has space again: an orderly end loses nothing; else it says what it loses."""
+    place, empty, full = small_disk
+    folder = JournalFolder(place / "journal")
+    kept, lost = str(uuid4()), str(uuid4())
+    journals = [folder.create(session_id) for session_id in (kept, lost)]
+    for journal, record in zip(journals, (records(kept)[0], records(lost)[0]), strict=True):
+        journal.append(record)
+    full()
+    told = [LanguageRecord(f"{number:0100}") for number in range(100)]
+    for journal in journals:
+        for record in told:
+            refused(journal.append, record)
+        assert journal.waiting
+    journals[1].close()
+    assert f"{lost}.jsonl" in caplog.text
+    empty()
+    journals[0].close()
+    assert folder.read(kept) == [records(kept)[0], *told]
+
+
 OTHER_SERVER = """
 import pathlib, sys
 from rtstt_lab.errors import OverloadedError

@@ -50,6 +50,27 @@ async def test_a_full_disk_is_told_and_costs_nothing(small_disk, tmp_path, speec
         await registry.delete(made.session_id, API, file=False)
 
 
+@pytest.mark.requirement("E3", "R1")
+async def test_an_orderly_end_writes_what_waited_for_space(small_disk, tmp_path):
+    """The disk has space again, and the server ends before it has tried: the next one knows it all."""
+    place, empty, full = small_disk
+    async with serving(tmp_path, journal=place / "journal") as registry:
+        registry._upkeep.stop()
+        made = await registry.create(CreateSession(language="en"))
+        host = registry.host(made.session_id)
+        client = Client(host)
+        client.say(ClientHello(made.session_token))
+        full()
+        while not host.journal.waiting:
+            host.keep(PagesRecord(()))
+        client.say(ClientControl("start", 1, 0))
+        client.say(ClientControl("pause", 2, 0))
+        empty()
+    async with serving(tmp_path, journal=place / "journal") as registry:
+        assert registry.known(made.session_id).status.phase is Phase.PAUSED
+        await registry.delete(made.session_id, API, file=False)
+
+
 @pytest.mark.requirement("R1")
 async def test_a_disk_that_fails_is_told_and_frees_no_audio(tmp_path, monkeypatch):
     """What the disk does not take is as good as not written; once it takes it, all goes on."""

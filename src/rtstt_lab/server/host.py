@@ -264,9 +264,8 @@ class SessionHost:
             case FreeWorker():
                 self._free()
             case Suspend():
-                with suppress(StorageError):  # then it is with the system only
+                with suppress(StorageError):  # `close` tries again, and says so
                     self.journal.flush()
-                    self.journal.sync()
                 self._suspended(self)
                 self.close()
             case Release() if self._wanted and self.session.phase is Phase.FAILED:

@@ -3,9 +3,9 @@
 A line is a record's CRC-32, a blank, and the record as JSON. Records are written one by one with ``write(2)``
 and no buffer of our own, before the client hears of what they say: from then on the operating system has
 them, and a server that is killed loses none. `Journal.sync` brings them to the disk itself; it waits for the
-disk, so it runs on a thread: about once a second while something new is there, when a session is suspended,
-and when memory runs low. A power cut can therefore cost the last second or so; a sync before every
-acknowledgement would cost all sessions of the server a disk's latency, several times a second.
+disk, so it runs on a thread: about once a second while something new is there, and when memory runs low;
+besides it ends a journal that is closed. A power cut can therefore cost the last second or so; a sync before
+every acknowledgement would cost all sessions of the server a disk's latency, several times a second.
 
 Who has a session open holds the lock of its file (``flock``; the system releases it with the process, however
 that ends). Files of suspended sessions are locked by nobody: several servers may share a folder, and each can
@@ -124,8 +124,17 @@ class Journal:
                 os.close(descriptor)
 
     def close(self) -> None:
-        """Lets go of the file, which stays; doing it again changes nothing."""
+        """Lets go of the file, which stays, with all that waited on the disk; again it changes nothing.
+
+        What can't be written now is lost to the journal, and that is logged.
+        """
         if self._descriptor >= 0:
+            try:
+                self.flush()
+                if self._unsynced:
+                    self.sync()
+            except StorageError as error:
+                log.error("%s: %d records are not in it: %s", self._path.name, self.waiting, error)  # noqa: TRY400
             descriptor, self._descriptor = self._descriptor, -1
             with suppress(OSError):
                 unlock_descriptor(descriptor)
@@ -137,6 +146,8 @@ class Journal:
         Raises:
             StorageError: it can't be removed.
         """
+        self._waiting.clear()
+        self._unsynced = False
         with _writing(self._path):
             try:
                 self._path.unlink(missing_ok=True)
