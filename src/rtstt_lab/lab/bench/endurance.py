@@ -52,9 +52,9 @@ def soak_markdown(report: Mapping[str, Any]) -> str:
     rows = [[name.replace("_", " "), str(first[name]), str(last[name])] for name in first]
     rows.append(["memory", cell(memory["first_mb"], "MB"), cell(memory["last_mb"], "MB")])
     slopes = (
-        f"{cell(memory[f'slope_mb_per_{unit}'], 'MB')} a {unit} "
+        f"{cell(memory[f'slope_mb_per_{unit}'], 'MB')} {article} {unit} "
         f"({' to '.join(cell(end, '') for end in memory[f'slope_mb_per_{unit}_interval'] or [None, None])})"
-        for unit in ("hour", "session")
+        for article, unit in (("an", "hour"), ("a", "session"))
     )
     return "\n".join(
         [
