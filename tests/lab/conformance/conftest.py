@@ -38,9 +38,15 @@ def hasty(monkeypatch):
 def examined(house, speech, hasty):
     """Examines a server by some rules; gives what came of each check."""
 
-    async def run(*rules, url=house, patience=PATIENT):
+    async def run(*rules, url=house, patience=PATIENT, minutes=False):
         examination = await examine(
-            url, token=TOKEN, speech=speech, checks=chosen(rules), patience=patience, sessions=6
+            url,
+            token=TOKEN,
+            speech=speech,
+            checks=chosen(rules),
+            patience=patience,
+            sessions=6,
+            minutes=minutes,
         )
         return {outcome.check.id: outcome for outcome in examination.outcomes}
 

@@ -36,6 +36,8 @@ class Patience:
         gap_s: a missing chunk to become a hole.
         silence_s: a silent client to be let go of.
         hello_s: a link without a hello to be closed.
+        kept_s: a session without a link is not suspended before,
+        suspended_s: and is by then.
     """
 
     answer_s: float = 10.0
@@ -43,6 +45,8 @@ class Patience:
     gap_s: float = 30.0
     silence_s: float = 25.0
     hello_s: float = 12.0
+    kept_s: float = 110.0
+    suspended_s: float = 170.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Final
 
 from rtstt_lab.lab.conformance import audio
-from rtstt_lab.lab.conformance.checks import NotJudged, Unmet, check, phrase
+from rtstt_lab.lab.conformance.checks import Unmet, check, phrase
+from rtstt_lab.lab.conformance.recorder import WEBM, recorded
 from rtstt_lab.lab.conformance.subject import Subject
+from rtstt_lab.lab.conformance.words import judge_times
 from rtstt_lab.protocol import messages as wire
 
 _HOLE_MS: Final = 2_000
-_NEAR_MS: Final = 800
-_FIRST_WORD_MS: Final = 300
 
 
 @check("R1.duplicate")
@@ -90,13 +91,7 @@ async def hole_keeps_time(subject: Subject) -> None:
         spoken = list(audio.pieces(subject.speech[: 2 * 16 * 4_000]))
         await talk.control("stop", await talk.say(spoken, first))
         await talk.until(wire.SessionCompleted, within_s=subject.patience.recognition_s)
-        words = [word for final in talk.of(wire.TranscriptionFinal) for word in final.words]
-        if not words:
-            raise NotJudged(phrase("no_words"))
-        expected_ms = _HOLE_MS + _FIRST_WORD_MS
-        if abs(words[0].start_ms - expected_ms) > _NEAR_MS:
-            got = phrase("got", text=f"{words[0].text!r} start_ms={words[0].start_ms}")
-            raise Unmet(f"start_ms={expected_ms}±{_NEAR_MS}", got)
+        judge_times(talk.of(wire.TranscriptionFinal), sample_from_ms=_HOLE_MS)
 
 
 @check("R1.checksum")
@@ -128,6 +123,23 @@ async def length(subject: Subject) -> None:
         talk.expect(await talk.until(wire.ServerAck, seq=1, next_seq=3), missing=())
 
 
+@check("R1.damaged_container")
+async def damaged_container(subject: Subject) -> None:
+    """Damage within a container takes the time that it took; what follows is heard."""
+    async with subject.session(language="en") as session:
+        talk = await session.recording()
+        sample = subject.speech[: 2 * 16 * 2_000]
+        payloads = await asyncio.to_thread(recorded, WEBM, sample + audio.silence(2_000) + sample)
+        for broken in range(2_250 // audio.CHUNK_MS, 3_500 // audio.CHUNK_MS):
+            payloads[broken] = os.urandom(len(payloads[broken]))
+        await talk.control("stop", await talk.say(payloads, mime=WEBM))
+        completed = await talk.until(wire.SessionCompleted, within_s=subject.patience.recognition_s)
+        received = completed.summary.received
+        if received.accepted != len(payloads) or received.lost:
+            raise talk.unmet(f"received={{accepted: {len(payloads)}, lost: 0}}", completed)
+        judge_times(talk.of(wire.TranscriptionFinal), sample_from_ms=4_000, after_ms=2_500)
+
+
 @check("R1.undecodable")
 async def undecodable(subject: Subject) -> None:
     """Right bytes that are no audio are told as an error that is not fatal, and the session goes on."""
@@ -151,5 +163,6 @@ CHECKS: Final = (
     hole_keeps_time,
     checksum,
     length,
+    damaged_container,
     undecodable,
 )

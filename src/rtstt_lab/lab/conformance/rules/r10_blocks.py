@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import struct
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from rtstt_lab.client.probe import Answer
-from rtstt_lab.lab.conformance import audio
+from rtstt_lab.lab.conformance import audio, blocks
 from rtstt_lab.lab.conformance.checks import NotJudged, Unmet, check, phrase
-from rtstt_lab.lab.conformance.subject import SESSIONS, Session, Subject, expect_status, unmet_answer
+from rtstt_lab.lab.conformance.subject import SESSIONS, Subject, expect_status
 from rtstt_lab.protocol import messages as wire
 
 
@@ -23,9 +19,11 @@ async def same_numbers(subject: Subject) -> None:
         await talk.start()
         await talk.say([audio.tone()] * 2)
         await talk.socket.drop()
-        receipt = await _post(session, *(_chunk(seq) for seq in range(1, 5)))
+        receipt = await blocks.post(session, *(blocks.chunk_record(seq) for seq in range(1, 5)))
         if (receipt.ack.next_seq, receipt.ack.received.duplicate, receipt.phase) != (5, 1, "recording"):
-            raise _unlike("ack={next_seq: 5, received: {accepted: 5, duplicate: 1}} phase=recording", receipt)
+            raise blocks.unlike(
+                "ack={next_seq: 5, received: {accepted: 5, duplicate: 1}} phase=recording", receipt
+            )
         talk, sync = await session.resume(receipt.token or created.sync.token, last_event=1)
         if sync.next_seq != 5:
             raise Unmet("sync.next_seq=5", phrase("got", text=f"sync.next_seq={sync.next_seq}"))
@@ -42,11 +40,11 @@ async def poll(subject: Subject) -> None:
     async with subject.session() as session:
         talk = await session.recording()
         await talk.say([audio.tone()] * 3)
-        everything = await _post(session)
+        everything = await blocks.post(session)
         numbers = [event.event for event in everything.events]
         if everything.ack.next_seq != 3 or not numbers or numbers != list(range(1, len(numbers) + 1)):
-            raise _unlike(f"ack={{next_seq: 3}} events=[1, …] ({numbers})", everything)
-        newer = [event.event for event in (await _post(session, after=1)).events]
+            raise blocks.unlike(f"ack={{next_seq: 3}} events=[1, …] ({numbers})", everything)
+        newer = [event.event for event in (await blocks.post(session, after=1)).events]
         if newer[: len(numbers) - 1] != numbers[1:]:
             raise Unmet(f"events={numbers[1:]}", phrase("got", text=f"events={newer}"))
 
@@ -56,14 +54,16 @@ async def checks(subject: Subject) -> None:
     """A damaged chunk of a block is rejected and asked for again; those beside it are taken."""
     async with subject.session() as session:
         await session.recording()
-        receipt = await _post(session, _chunk(0), _chunk(1, crc32=1), _chunk(2))
+        receipt = await blocks.post(
+            session, blocks.chunk_record(0), blocks.chunk_record(1, crc32=1), blocks.chunk_record(2)
+        )
         if (receipt.ack.next_seq, receipt.ack.missing) != (1, (1,)) or 1 not in [
             r.seq for r in receipt.rejected
         ]:
-            raise _unlike("ack={next_seq: 1, missing: [1]} rejected=[{seq: 1}]", receipt)
-        whole = await _post(session, _chunk(1))
+            raise blocks.unlike("ack={next_seq: 1, missing: [1]} rejected=[{seq: 1}]", receipt)
+        whole = await blocks.post(session, blocks.chunk_record(1))
         if whole.ack.next_seq != 3:
-            raise _unlike("ack={next_seq: 3}", whole)
+            raise blocks.unlike("ack={next_seq: 3}", whole)
 
 
 @check("R10.refusals", sessions=2)
@@ -71,33 +71,38 @@ async def refusals(subject: Subject) -> None:
     """No token 401, another session's 401, nobody's session 404, no records 422, too much 413."""
     async with subject.session() as session, subject.session() as other:
         for token in (None, "x" * 43, other.token):
-            answer = await _send(session, b"", token=token)
+            answer = await blocks.send(session, b"", token=token)
             expect_status(answer, "POST /blocks", 401)
-        torn = [b"\x01", struct.pack("<I", 2) + b"{}", _chunk(0)[:-1], struct.pack("<I", 2**31) + b"{}"]
+        torn = [
+            b"\x01",
+            struct.pack("<I", 2) + b"{}",
+            blocks.chunk_record(0)[:-1],
+            struct.pack("<I", 2**31) + b"{}",
+        ]
         for body in torn:
-            expect_status(await _send(session, body), f"POST /blocks {body[:12]!r}", 422)
+            expect_status(await blocks.send(session, body), f"POST /blocks {body[:12]!r}", 422)
         path = f"{SESSIONS}/00000000-0000-4000-8000-000000000000/blocks"
         unknown = await subject.request("POST", path, token=subject.token or session.token, content=b"")
         expect_status(unknown, "POST /blocks", 404, 401)
         limit = session.created.limits.max_block_bytes
-        expect_status(await _send(session, bytes(limit + 1_000)), f"POST /blocks {limit + 1_000} B", 413)
+        expect_status(
+            await blocks.send(session, bytes(limit + 1_000)), f"POST /blocks {limit + 1_000} B", 413
+        )
 
 
 @check("R10.whole_session")
 async def whole_session(subject: Subject) -> None:
     """A session that is only blocks, buttons included, gives its text as finals in the order of time."""
     async with subject.session(language="en") as session:
-        await _post(session, _control("start", 1, 0))
+        await blocks.post(session, blocks.control_record("start", 1, 0))
         spoken = list(audio.pieces(subject.speech[: 2 * 16 * 8_000]))
         half = len(spoken) // 2
-        await _post(session, *(_chunk(seq, spoken[seq]) for seq in range(half)))
-        records = [_chunk(seq, spoken[seq]) for seq in range(half, len(spoken))]
-        receipt = await _post(session, *records, _control("stop", 2, len(spoken)))
+        await blocks.post(session, *(blocks.chunk_record(seq, spoken[seq]) for seq in range(half)))
+        records = [blocks.chunk_record(seq, spoken[seq]) for seq in range(half, len(spoken))]
+        receipt = await blocks.post(session, *records, blocks.control_record("stop", 2, len(spoken)))
         if receipt.ack.next_seq != len(spoken):
-            raise _unlike(f"ack={{next_seq: {len(spoken)}}}", receipt)
-        deadline_s = subject.probe.clock() + subject.patience.recognition_s
-        while receipt.phase not in {"completed", "failed"} and subject.probe.clock() < deadline_s:
-            receipt = await _post(session)
+            raise blocks.unlike(f"ack={{next_seq: {len(spoken)}}}", receipt)
+        receipt = await blocks.completed(session, receipt)
         starts = [
             word.start_ms
             for event in receipt.events
@@ -106,40 +111,11 @@ async def whole_session(subject: Subject) -> None:
         ]
         ends = [event for event in receipt.events if isinstance(event, wire.SessionCompleted)]
         if not ends or ends[0].summary.received.accepted != len(spoken) or ends[0].summary.received.lost:
-            raise _unlike(f"server:session_completed received={{accepted: {len(spoken)}}}", receipt)
+            raise blocks.unlike(f"server:session_completed received={{accepted: {len(spoken)}}}", receipt)
         if not starts:
             raise NotJudged(phrase("no_words"))
         if starts != sorted(starts):
             raise Unmet("start_ms in order", phrase("got", text=str(starts)))
-
-
-def _chunk(seq: int, payload: bytes | None = None, **changes: Any) -> bytes:
-    payload = audio.tone() if payload is None else payload
-    return audio.binary(audio.header(seq, payload, **changes), payload)
-
-
-def _control(action: str, n: int, at_seq: int) -> bytes:
-    head = json.dumps({"type": "client:control", "action": action, "n": n, "at_seq": at_seq}).encode()
-    return struct.pack("<I", len(head)) + head
-
-
-async def _send(session: Session, body: bytes, *, after: int = 0, **options: Any) -> Answer:
-    return await session.request("POST", "/blocks", query={"after": str(after)}, content=body, **options)
-
-
-async def _post(session: Session, *records: bytes, after: int = 0) -> wire.BlockReceipt:
-    answer = await _send(session, b"".join(records), after=after)
-    expect_status(answer, "POST /blocks", 202)
-    try:
-        return msgspec.json.decode(answer.body, type=wire.BlockReceipt)
-    except msgspec.DecodeError as error:
-        raise unmet_answer("202 {ack, phase, events}", answer) from error
-
-
-def _unlike(expected: str, receipt: wire.BlockReceipt) -> Unmet:
-    came = {"ack": receipt.ack, "phase": receipt.phase, "rejected": receipt.rejected}
-    text = msgspec.json.encode(came).decode()
-    return Unmet(expected, phrase("got", text=text[:240]))
 
 
 CHECKS: Final = (same_numbers, poll, checks, refusals, whole_session)
