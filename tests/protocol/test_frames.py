@@ -29,7 +29,7 @@ SHORT = st.text(max_size=40)
 RECEIVED = st.builds(wire.Received, COUNT, COUNT, COUNT, COUNT)
 HEADER = {
     "seq": SEQ,
-    "stream": SEQ,
+    "stream": st.integers(0, 2**31 - 2),
     "bytes": COUNT,
     "crc32": st.integers(0, 2**32 - 1),
     "duration_ms": st.integers(0, 60_000),

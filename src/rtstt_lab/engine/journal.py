@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Final as Constant
 from typing import TypeAlias
 
@@ -27,8 +28,8 @@ VERSION: Constant = 1
 _REMEMBERED_S: Constant = 60.0
 
 
-class _Record(msgspec.Struct, frozen=True, tag_field="record", omit_defaults=True):
-    """What all records share: told apart by ``record``, defaults left out."""
+class _Record(msgspec.Struct, frozen=True, tag_field="record", omit_defaults=True, gc=False):
+    """What all records share: told apart by ``record``, defaults left out; no cycles."""
 
 
 class SessionRecord(_Record, frozen=True, tag="session"):
@@ -168,6 +169,7 @@ class SessionState:
         committed_end_ms: the newest audio that was heard for those.
         tail: see `TailRecord`.
         mark: the last one.
+        alerts: what a person was told of and not yet that it is over.
         completed: how it ended, if it has.
     """
 
@@ -183,6 +185,7 @@ class SessionState:
     committed_end_ms: int
     tail: tuple[Word, ...]
     mark: MarkRecord
+    alerts: frozenset[str]
     completed: wire.SessionCompleted | None
 
     @property
@@ -194,8 +197,9 @@ class SessionState:
     @property
     def recent(self) -> tuple[Word, ...]:
         """The words of the last minute: what a window that reaches back will hear once more."""
-        words = [word for final in self.finals for word in final.words] + list(self.committed)
-        return tuple(word for word in words if word.start_s >= self.start_s - _REMEMBERED_S)
+        since_s = self.start_s - _REMEMBERED_S
+        words = chain.from_iterable((*(final.words for final in self.finals), self.committed))
+        return tuple(word for word in words if word.start_s >= since_s)
 
     @property
     def closing(self) -> Final | None:
@@ -241,15 +245,6 @@ class SessionState:
     def recognizer(self) -> RecognizerStart:
         """What the new recognizer goes on from."""
         return RecognizerStart(self.start_s, self.mark.resume_s, self.next_segment, self.recent)
-
-    @property
-    def alerts(self) -> frozenset[str]:
-        """What a person was told of and not yet that it is over."""
-        on: set[str] = set()
-        for message in map(wire.decode_server_message, self.frames):
-            if isinstance(message, wire.Status) and (alert := message.alert):
-                (on.add if alert.on else on.discard)(alert.name)
-        return frozenset(on)
 
     @property
     def unfinished(self) -> tuple[Final, ...]:
@@ -298,6 +293,7 @@ class _Found:
         self._committed_end_ms = 0
         self._tail: tuple[Word, ...] = ()
         self._mark = MarkRecord(0, 0, 0.0, 0.0)
+        self._alerts: set[str] = set()
         self._completed: wire.SessionCompleted | None = None
 
     def take(self, record: Record) -> None:
@@ -336,6 +332,7 @@ class _Found:
             committed_end_ms=self._committed_end_ms,
             tail=self._tail,
             mark=self._mark,
+            alerts=frozenset(self._alerts),
             completed=self._completed,
         )
 
@@ -346,12 +343,17 @@ class _Found:
         self._tail = ()
 
     def _apply(self, message: wire.ServerMessage) -> None:
-        if isinstance(message, wire.SessionCompleted):
-            self._completed = message
-        elif isinstance(message, wire.TranscriptionFinal):
-            words = tuple(map(_word, message.words))
-            self._finals.append(Final(message.segment, words, message.audio_end_ms / 1000, message.language))
-            self._segment, self._committed, self._tail = message.segment + 1, [], ()
+        match message:
+            case wire.SessionCompleted():
+                self._completed = message
+            case wire.TranscriptionFinal(segment=segment, audio_end_ms=end_ms, language=language):
+                words = tuple(map(_word, message.words))
+                self._finals.append(Final(segment, words, end_ms / 1000, language))
+                self._segment, self._committed, self._tail = segment + 1, [], ()
+            case wire.Status(alert=wire.Alert(name=name, on=on)):
+                (self._alerts.add if on else self._alerts.discard)(name)
+            case _:
+                pass
 
 
 def _word(word: wire.WireWord) -> Word:

@@ -30,12 +30,12 @@ Origin: TypeAlias = Annotated[str, Meta(max_length=256, pattern=r"^[a-z][a-z0-9+
 """Of a web page, as ``location.origin`` spells it; an opaque one (``null``) is none."""
 
 
-class Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
-    """What every message shares: frozen, told apart by ``type``, defaults left off the wire."""
+class Message(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True, gc=False):
+    """What every message shares: frozen, told apart by ``type``, defaults left off the wire; no cycles."""
 
 
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A part of a message, without a type of its own."""
+class Item(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A part of a message, without a type of its own; no cycles."""
 
 
 class LatencyFigures(Item, frozen=True):

@@ -29,7 +29,7 @@ from uuid import UUID
 import msgspec
 from filelock import lock_descriptor, unlock_descriptor
 
-from rtstt_lab.engine.journal import Record
+from rtstt_lab.engine.journal import Record, SessionState, recover
 from rtstt_lab.errors import OverloadedError, SessionNotFoundError, StorageError
 
 _SUFFIX: Constant = ".jsonl"
@@ -215,6 +215,21 @@ class JournalFolder:
         if damaged := len(data) - length:
             log.warning("journal of session %s: its last %d bytes are damaged: cut off", session_id, damaged)
         return Journal(path, descriptor, length), records
+
+    def take_up(self, session_id: str) -> tuple[Journal, SessionState]:
+        """Opens a session's journal to go on where it ends; a long one takes a tenth of a second and more.
+
+        Raises:
+            SessionNotFoundError: there is none.
+            OverloadedError: another server has it open.
+            StorageError: it can't be read.
+        """
+        journal, records = self.take(session_id)
+        try:
+            return journal, recover(records)
+        except StorageError:
+            journal.close()
+            raise
 
     def read(self, session_id: str) -> list[Record]:
         """What a session's journal says, whoever has it open; nothing is changed.

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from rtstt_lab.engine.journal import SessionRecord, SessionState, recover
+from rtstt_lab.engine.journal import SessionRecord, SessionState
 from rtstt_lab.engine.session import SessionEngine
 from rtstt_lab.engine.worker import SessionWorker
 from rtstt_lab.errors import SessionNotFoundError
@@ -72,6 +72,7 @@ class SessionOpener:
         self._journals = journals
         self._ends = ends
         self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
 
     async def new(self, wanted: CreateSession) -> tuple[SessionHost, str]:
         """A new session and its first token; its model is loaded first if need be.
@@ -113,9 +114,9 @@ class SessionOpener:
             StorageError: its journal can't be read.
             ModelError: its model can't be had or loaded.
         """
-        journal, records = await asyncio.to_thread(self._journals.take, session_id)
+        async with self._one_at_a_time:  # several such threads would hold the loop up by their turns
+            journal, state = await asyncio.to_thread(self._journals.take_up, session_id)
         try:
-            state = recover(records)
             if state.completed is not None or not state.token_hashes:
                 raise SessionNotFoundError("session_unknown", session_id=session_id)  # noqa: TRY301
             model = state.session.model

@@ -129,6 +129,7 @@ class SuspendedSessions:
         self._wall = wall
         self._sessions: dict[str, Suspended] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._reading = asyncio.Lock()
 
     def get(self, session_id: str) -> Suspended | Tombstone | None:
         """A suspended session, if it is known."""
@@ -178,7 +179,8 @@ class SuspendedSessions:
             SessionNotFoundError: it is gone.
             StorageError: it can't be read.
         """
-        return recover(await asyncio.to_thread(self._folder.read, session_id))
+        async with self._reading:
+            return await asyncio.to_thread(lambda: recover(self._folder.read(session_id)))
 
     async def delete(self, session_id: str) -> None:
         """Forgets a session, journal and all.

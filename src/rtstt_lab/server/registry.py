@@ -288,10 +288,10 @@ class SessionRegistry:
         """
         found = self.authorise(session_id, token)
         if isinstance(found, SessionHost):
-            return self._transcripts.render(found.engine.transcript(), format)
+            return await self._transcripts.render(found.engine.transcript(), format)
         if isinstance(found, Suspended):
             state = await self._suspended.state(found.status.session_id)
-            return self._transcripts.render(transcript_of(state), format)
+            return await self._transcripts.render(transcript_of(state), format)
         if format != "txt" or not found.file:
             raise SessionNotFoundError("transcript_purged", session_id=session_id, format=format)
         return await self._transcripts.read(found.file)

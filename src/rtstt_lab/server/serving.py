@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -73,6 +74,8 @@ async def serve(
         server.capture_signals = contextlib.nullcontext  # type: ignore[assignment] # signals are ours: they settle first
         if not await _first(registry.start(progress), stops.first.wait()):
             return
+        gc.collect()
+        gc.freeze()  # what is there for good need not be looked through each time, with everybody waiting
         serving = asyncio.create_task(server.serve([listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)

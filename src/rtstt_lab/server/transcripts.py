@@ -23,6 +23,7 @@ class Transcripts:
     def __init__(self, folder: Path, language_ui: str) -> None:
         self._folder = folder
         self._language_ui = language_ui
+        self._rendering = asyncio.Lock()
 
     def save(self, transcript: Transcript) -> Path:
         """Writes a transcript; an earlier one of the same session goes. Waits for the disk.
@@ -46,9 +47,10 @@ class Transcripts:
             log.error("%s", error)  # noqa: TRY400 - the message says it all
             return []
 
-    def render(self, transcript: Transcript, format: str) -> str:  # noqa: A002 - as in REST
-        """One of the five forms."""
-        return render(transcript, format, self._language_ui)
+    async def render(self, transcript: Transcript, format: str) -> str:  # noqa: A002 - as in REST
+        """One of the five forms; of an hour's transcript that takes a quarter of a second."""
+        async with self._rendering:
+            return await asyncio.to_thread(render, transcript, format, self._language_ui)
 
     async def read(self, file: str) -> str:
         """A saved text.
