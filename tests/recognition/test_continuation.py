@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtstt_lab.recognition.continuation import continuation, cut, sentence_end
-from rtstt_lab.types import Word
+from rtstt_lab.recognition.continuation import continuation, cut, following, sentence_end, spoken
+from rtstt_lab.types import Hypothesis, Word
 
 
 def words(text: str, *, start_s: float = 0.0, probability: float = 0.9) -> tuple[Word, ...]:
@@ -55,6 +55,41 @@ def test_committed_words_that_are_missing_later_lose_nothing() -> None:
     """When the hypothesis begins after what was committed, all of it is new."""
     assert continuation(words("uno dos tres"), words("cuatro cinco", start_s=1.3)) == 0
     assert continuation((), words("uno")) == 0
+
+
+@given(sentences, st.lists(st.integers(0, 7), max_size=6))
+@settings(deadline=None, max_examples=200)
+def test_times_decide_between_two_equal_runs_of_words(text: str, repeated: list[int]) -> None:
+    """What repeats other words was said if it took time, and was not if it took none."""
+    said = words(text)
+    again = [said[index] for index in repeated if index < len(said)]
+    end_s = said[-1].end_s if said else 0.0
+    in_no_time = tuple(Word(word.text, end_s, end_s, 0.9) for word in again)
+    assert spoken(said) == said
+    assert spoken((*said, *words("".join(w.text for w in again), start_s=end_s))) == (
+        *said,
+        *words("".join(w.text for w in again), start_s=end_s),
+    )
+    if len(again) > 1:
+        assert spoken((*said, *in_no_time)) == said
+
+
+def test_a_phrase_that_the_model_says_twice_is_committed_once() -> None:
+    """In the midst of a window as at its end; a new word that has no time yet is no repetition."""
+    twice = (
+        *(Word(" fail", 5.30, 6.80, 0.25), Word(" again.", 6.80, 7.18, 0.96)),
+        *(Word(" Fail", 7.18, 7.18, 0.77), Word(" again.", 7.18, 7.18, 0.95)),
+        *(Word(" Fail", 7.64, 8.32, 0.94), Word(" better.", 8.32, 8.62, 0.99)),
+        *(
+            Word(" Fail", 9.21, 9.29, 0.90),
+            Word(" better.", 9.29, 9.29, 0.57),
+            Word(" Fail", 9.29, 9.29, 0.9),
+        ),
+        *(Word(" again", 9.29, 9.29, 0.56), Word(" today", 9.29, 9.29, 0.5)),
+    )
+    heard = Hypothesis(twice, 4.96, 9.4, "en", -0.2, 0.0, 1.0)
+    assert "".join(word.text for word in following((), heard)) == " fail again. Fail better. today"
+    assert following(twice[:2], heard)[0].start_s == 7.64
 
 
 def test_a_sentence_ends_at_its_mark() -> None:

@@ -17,6 +17,7 @@ _SKIP: Constant = (
     0.6  # a word that only one side has: dearer than half of a pair that agrees in time or in spelling
 )
 _SAME_TIME_S: Constant = 0.5  # words further apart than this are different ones
+_MOST_LETTERS_PER_S: Constant = 80.0  # three times what anybody says; alignment is that rough
 
 
 def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
@@ -57,12 +58,45 @@ def following(committed: Sequence[Word], hypothesis: Hypothesis) -> tuple[Word, 
     """The words after the committed ones; their times never run back behind those."""
     earliest_s = committed[-1].end_s if committed else hypothesis.start_s
     words = []
-    for word in hypothesis.words[continuation(committed, hypothesis.words) :]:
+    heard = spoken(hypothesis.words)
+    for word in heard[continuation(committed, heard) :]:
         start_s = min(max(word.start_s, earliest_s), hypothesis.end_s)
         end_s = min(max(word.end_s, start_s), hypothesis.end_s)
         words.append(replace(word, start_s=start_s, end_s=end_s))
         earliest_s = start_s
     return tuple(words)
+
+
+def spoken(words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words of a hypothesis without those that repeat others and have no time of their own.
+
+    A model that has lost its place says again what it said before, and alignment finds no audio for that. So
+    times decide between two equal runs of words: one of two or more words, all of which stand before it, was
+    said only if it took time.
+
+    Args:
+        words: of one window.
+    """
+    kept: list[Word] = []
+    at = 0
+    while at < len(words):
+        said = {word_key(word.text) for word in kept}
+        end = at
+        while end < len(words) and word_key(words[end].text) in said:
+            end += 1
+        while end > at + 1 and not _crammed(words[at:end]):
+            end -= 1
+        if end <= at + 1:
+            kept.append(words[at])
+            end = at + 1
+        at = end
+    return tuple(kept)
+
+
+def _crammed(words: Sequence[Word]) -> bool:
+    """Whether nobody can have said them in the time that they have."""
+    letters = sum(len(word_key(word.text)) for word in words)
+    return words[-1].end_s - words[0].start_s <= letters / _MOST_LETTERS_PER_S
 
 
 def _pair_cost(expected: Word, word: Word) -> float:
