@@ -111,6 +111,34 @@ def test_who_comes_back_in_time_hears_what_was_settled() -> None:
     assert finished(world) == words(0, 5)
 
 
+@pytest.mark.requirement("L4", "R1")
+@pytest.mark.parametrize("before", [2, 8, 14])
+@pytest.mark.parametrize("after", [1, 2, 5, 9])
+def test_a_server_that_dies_soon_after_a_page_was_loaded_again(before: int, after: int) -> None:
+    """It asks for audio that the old page had; what was said in that is known, and no word moves or goes."""
+    world = World()
+    world.start()
+    for _ in range(before):
+        world.speak()
+    world.control("pause")
+    world.pass_time(1)
+    world.cut()
+    world.restart_client(world.session.issue_token())
+    world.captured_ms = 0
+    world.control("resume")
+    for chunk in range(16):
+        world.speak()
+        if chunk == after:
+            world.kill()
+    world.control("stop")
+    world.pass_time(15)
+    (saved,) = world.saved
+    assert saved.complete
+    count = (before + 16) // 2
+    assert [(word.text, word.start_s) for word in saved.words] == [(f" w{n}", n / 2) for n in range(count)]
+    assert world.errors() == []
+
+
 def test_a_reloaded_page_goes_on_behind_what_was_said() -> None:
     """A new client has none of the audio before: it numbers on, and nothing of its own is passed over."""
     world = spoken(12)

@@ -229,12 +229,13 @@ class Intake:
                 yield HoleDeclared(seq, self.next_stream - 1, duration_ms, "not_received")
         self._watch_gap(now)
 
-    def skip_disposed(self, before_seq: int, disposed_ms: int) -> Iterator[HoleDeclared]:
+    def skip_disposed(self, before_seq: int, disposed_ms: int, now: float) -> Iterator[HoleDeclared]:
         """Passes over chunks that nobody will send again: what was said in them is known.
 
         Args:
             before_seq: the first that is not disposed of.
             disposed_ms: of audio in those; what begins in the chunk after them makes that one pass, too.
+            now: the time.
         """
         self.header_seq = None
         count = max(before_seq - self.next_seq, 1 if disposed_ms else 0)
@@ -246,6 +247,7 @@ class Intake:
                 self._window.skip()
             self._pass(duration_ms, self._captured_ms + duration_ms)
             yield HoleDeclared(seq, self.next_stream - 1, duration_ms, "disposed")
+        self._watch_gap(now)
 
     def give_up_before(self, seq: int) -> Iterator[HoleDeclared]:
         """Turns what is missing below a chunk into holes of no length: nobody can say how long it was."""
@@ -254,10 +256,14 @@ class Intake:
             self._pass(0, self._captured_ms, lost=True)
             yield HoleDeclared(missing, self.next_stream - 1, 0, "not_received")
 
+    def waiting_ms(self, before_seq: int) -> int:
+        """How much audio below a chunk waits behind the gap."""
+        return sum(arrival.header.duration_ms for arrival in self._window.waiting_below(before_seq))
+
     @property
-    def has_gap(self) -> bool:
-        """Whether later chunks wait for missing ones."""
-        return self._window.gap is not None
+    def gap_end(self) -> int | None:
+        """The first chunk that waits for missing ones, if any does."""
+        return self._window.gap[1] if self._window.gap else None
 
     @property
     def _waits_for_header(self) -> bool:

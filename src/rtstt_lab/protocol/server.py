@@ -260,7 +260,7 @@ class ServerSession(ServerOrder):
         self._skip_disposed()
         if self._until_seq is not None:
             self._lose(self._intake.give_up_before(self._until_seq))
-        while self._intake.has_gap and self._open:
+        while self._intake.gap_end is not None and self._open:
             self._declare_gap()
             self._settle()
         self._apply_controls(None)

@@ -49,8 +49,16 @@ class ServerOrder(ServerVoice):
         self._tell_holes(holes)
 
     def _declare_gap(self) -> None:
-        """Gives the missing chunks up, buttons between them in their order."""
-        self._lose(self._intake.give_up_gap(self._links.now))
+        """Gives the missing chunks up, buttons between them in their order.
+
+        A page that was loaded again has nothing of what came before it, though a server that was killed since
+        asks for some of that: what is disposed of is no loss, and its length is known.
+        """
+        gap_end = self._intake.gap_end
+        if gap_end is not None and self.next_seq < self.committed_seq:
+            self._skip_disposed(min(gap_end, self.committed_seq))
+        else:
+            self._lose(self._intake.give_up_gap(self._links.now))
 
     def _lose(self, lost: Iterator[ev.HoleDeclared]) -> None:
         holes: list[ev.HoleDeclared] = []
@@ -62,12 +70,19 @@ class ServerOrder(ServerVoice):
                 break
         self._tell_holes(holes)
 
-    def _skip_disposed(self) -> None:
-        """Goes on behind what was said and is known, where nobody sends it again for the decoder."""
+    def _skip_disposed(self, before_seq: int | None = None) -> None:
+        """Goes on behind what was said and is known, where nobody sends it again for the decoder.
+
+        Args:
+            before_seq: as far as the first chunk that somebody did send.
+        """
         if self._restored and self.next_seq <= self.committed_seq:
             again_ms = self.audio_ms - self._restored.intake.audio_ms
+            if before_seq is not None:
+                again_ms += self._intake.waiting_ms(self.committed_seq)
             left_ms = max(0, self._restored.disposed_ms - again_ms)
-            self._events += self._intake.skip_disposed(self.committed_seq, left_ms)
+            skipped = self._intake.skip_disposed(before_seq or self.committed_seq, left_ms, self._links.now)
+            self._events += skipped
             self._apply_controls(self.next_seq)
 
     def _skip_events(self, last_event: int) -> None:

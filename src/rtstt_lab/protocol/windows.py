@@ -117,6 +117,10 @@ class ReceiveWindow(Generic[Item]):
         """The first chunk that waits behind the gap."""
         return self._ahead[self.gap[1]][0] if self.gap else None
 
+    def waiting_below(self, seq: int) -> list[Item]:
+        """What waits behind the gap and has a lower number."""
+        return [item for number, (item, _) in self._ahead.items() if number < seq]
+
     def missing(self) -> tuple[int, ...]:
         """What to ask for again, lowest first, at most `MAX_MISSING`."""
         wanted = {seq for seq in self._wanted if seq < self.next_seq + self._max_ahead}
