@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.engine.scripted import ScriptedWorker, words
 from tests.engine.world import World
@@ -141,6 +142,57 @@ def test_the_log_of_events_has_an_end() -> None:
     assert "session_events" in world.errors()
     assert len(world.saved) == 1
     assert world.session.last_event < 50
+
+
+def give_up(world: World, chunks: int) -> None:
+    """The client says of its next chunks that they are lost, and had no length."""
+    for seq in range(world.session.next_seq, world.session.next_seq + chunks):
+        header = wire.AudioHeader(
+            seq=seq, stream=0, captured_ms=0, sent_ms=0, duration_ms=0, bytes=0, crc32=0, lost=True
+        )
+        world.engine.receive_bytes(wire.encode_audio(header, b""), world.now, 1)
+        world.pump()
+
+
+@pytest.mark.requirement("O3", "S4", "R1")
+def test_chunks_given_up_without_length_hold_little() -> None:
+    """Of hundreds behind a pause the newest are remembered; a page and a server that come back go on."""
+    world = World()
+    world.start()
+    for _ in range(8):
+        world.speak()
+    world.control("pause")
+    world.pass_time(2)
+    world.control("resume")
+    give_up(world, 600)
+    assert world.session.committed_seq == 608
+    assert 450 < world.session.resume_seq < 550
+    assert max(len(msgspec.json.encode(record)) for record in world.journal) < 2_000
+    world.cut()
+    world.restart_client(world.session.issue_token())
+    world.captured_ms = 0
+    for chunk in range(16):
+        world.speak()
+        if chunk == 4:
+            world.kill()
+    world.control("stop")
+    world.pass_time(15)
+    assert [word.text for word in world.saved[0].words] == [f" w{i}" for i in range(12)]
+
+
+@pytest.mark.requirement("O3", "S4", "E3")
+def test_no_session_has_chunks_without_end() -> None:
+    """As many as its rate allows in its greatest length finish it, those given up without length as well."""
+    world = World(limits=wire.Limits(max_session_s=60, max_chunks_per_s=4))
+    world.start()
+    world.speak()
+    give_up(world, 238)
+    world.pass_time(1)
+    assert world.stage is Stage.OPEN
+    give_up(world, 1)
+    world.pass_time(1)
+    assert world.errors() == ["session_chunks"]
+    assert len(world.saved) == 1
 
 
 @pytest.mark.requirement("E3", "R1")

@@ -49,9 +49,12 @@ class Account:
 
     def exceeded(self, max_events: int) -> LimitError | None:
         """The limit that the session has reached, if it has; it is finished then (E3)."""
-        limit_s = self._session.limits.max_session_s
-        if self._pipeline.recorded_s >= limit_s:
-            return LimitError("session_length", limit_s=limit_s)
+        limits = self._session.limits
+        if self._pipeline.recorded_s >= limits.max_session_s:
+            return LimitError("session_length", limit_s=limits.max_session_s)
+        most_chunks = limits.max_chunks_per_s * limits.max_session_s
+        if self._session.next_seq >= most_chunks:  # holes of no length, and chunks that hold nothing
+            return LimitError("session_chunks", limit=most_chunks)
         if self._session.last_event >= max_events:
             return LimitError("session_events", limit=max_events)
         return None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from rtstt_lab.engine.resumption import Mark, Restart
 from rtstt_lab.types import SAMPLE_RATE_HZ
 
-_ROUNDING_S = 0.5 / SAMPLE_RATE_HZ
+_ROUNDING_S: Final = 0.5 / SAMPLE_RATE_HZ
+_MOST_BEHIND: Final = 128
+"""Chunks, twice what the context needs of the shortest: those of no length are held and journalled, too."""
 
 
 @dataclass(slots=True)
@@ -22,7 +25,7 @@ class CommitMarks:
 
     A chunk's end is known when all its audio has come out of the decoder: of PCM at once, of a container some
     chunks later. Both marks only ever grow. The place to resume from stays behind what is settled, so that a
-    recognizer that starts there hears new words in their context.
+    recognizer that starts there hears new words in their context, but not by any number of chunks.
 
     Args:
         context_s: by so much.
@@ -66,4 +69,7 @@ class CommitMarks:
         return (self.committed_seq, self.resume) != before
 
     def _may_resume(self, after_seq: int, restart: Restart, settled_s: float) -> bool:
-        return after_seq < self.committed_seq and restart.at_s <= settled_s - self._context_s + _ROUNDING_S
+        if after_seq >= self.committed_seq:
+            return False
+        behind = restart.at_s <= settled_s - self._context_s + _ROUNDING_S
+        return behind or restart.seq < self.committed_seq - _MOST_BEHIND
