@@ -186,6 +186,30 @@ def test_the_command_line_names_the_authority(encrypted, authority, root, tmp_pa
     assert TOKEN not in ended.stdout + ended.stderr
 
 
+@pytest.mark.requirement("S3", "U1")
+@pytest.mark.parametrize(("trusted", "code"), [(True, 0), (False, 1)])
+def test_an_examiner_is_told_the_authority(encrypted, authority, tmp_path, trusted, code):
+    """``rtstt conformance --cafile --token-file`` examines calls and sockets, or one line says why not."""
+    cafile = authority.cafile if trusted else authority.stranger
+    (tmp_path / "token").write_text(f"{TOKEN}\n", "utf-8")
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "rtstt_lab", "conformance", address(encrypted), "--cafile", str(cafile)),
+            *("--token-file", str(tmp_path / "token"), "--rule", "REST.create", "--rule", "F.ping"),
+        ],
+        env=os.environ | {"RTSTT_TOKEN": "another-one-that-is-wrong", "RTSTT_LANG": "es"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert ("2 superadas, 0 fallidas" in ended.stdout) is trusted
+    assert ("no es de confianza" in ended.stderr) is not trusted
+    assert "Traceback" not in ended.stderr
+    assert TOKEN not in ended.stdout + ended.stderr
+
+
 @pytest.mark.requirement("S3")
 def test_a_key_that_belongs_to_another_certificate(authority, tmp_path):
     """The server says so and does not start."""

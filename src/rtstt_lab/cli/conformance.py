@@ -8,11 +8,12 @@ import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from rtstt_lab.cli.localized import command, option, say
 from rtstt_lab.cli.view import Screen
-from rtstt_lab.errors import StorageError
+from rtstt_lab.errors import StorageError, UsageError
 from rtstt_lab.lab.conformance import report
 from rtstt_lab.lab.conformance.audio import shipped_speech
 from rtstt_lab.lab.conformance.checks import Outcome
@@ -24,6 +25,8 @@ from rtstt_lab.texts import preferred_language
 @command("conformance", help_key="conformance.help")
 @click.argument("url", metavar="URL")
 @option("--token", envvar="RTSTT_TOKEN", help_key="conformance.token")
+@option("--token-file", type=click.Path(path_type=Path), help_key="conformance.token_file")
+@option("--cafile", type=click.Path(path_type=Path), help_key="conformance.cafile")
 @option("--rule", "rules", multiple=True, metavar="N", help_key="conformance.rule")
 @option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help_key="conformance.json")
 @option(
@@ -39,6 +42,8 @@ def conformance(  # noqa: PLR0917 - click gives every option by its name
     context: click.Context,
     url: str,
     token: str | None,
+    token_file: Path | None,
+    cafile: Path | None,
     rules: tuple[str, ...],
     json_file: Path | None,
     sessions: int,
@@ -46,6 +51,12 @@ def conformance(  # noqa: PLR0917 - click gives every option by its name
 ) -> None:
     """Examines, prints the table, and ends with 1 where a check has failed."""
     checks = chosen(rules)
+    if cafile and not url.lower().startswith("https:"):
+        raise UsageError("cafile_plain")
+    if token_file:
+        if context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
+            raise UsageError("token_twice")
+        token = _read_token(token_file)
     with _progress(len(checks)) as progress:
         examination = asyncio.run(
             examine(
@@ -55,6 +66,7 @@ def conformance(  # noqa: PLR0917 - click gives every option by its name
                 checks=checks,
                 sessions=sessions,
                 minutes=minutes,
+                cafile=cafile,
                 progress=progress,
             )
         )
@@ -89,6 +101,17 @@ class _progress:  # noqa: N801 - used as a function
         self._status.update(
             say("conformance.progress", done=self._done, total=self._total, id=outcome.check.id)
         )
+
+
+def _read_token(path: Path) -> str:
+    try:
+        words = path.read_text("utf-8").split()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise UsageError("token_file", path=str(path), reason=reason or "UTF-8") from error
+    if len(words) != 1:
+        raise UsageError("token_file_words", path=str(path), count=len(words))
+    return words[0]
 
 
 def _write(path: Path, content: str) -> None:

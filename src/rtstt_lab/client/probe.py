@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -27,6 +28,8 @@ from rtstt_lab.protocol.messages import PROTOCOL
 
 MAX_HEARD: Final = 20_000
 """Frames kept of one socket; a server that sends more is not read any further."""
+MAX_BYTES: Final = 64 * 2**20
+"""The same of one socket's frames together, and of one answer's body."""
 _OPEN_S: Final = 15.0
 _CLOSING_S: Final = 2.0
 
@@ -49,7 +52,7 @@ class Answer:
         """The body as plain objects; ``None`` where it is no JSON."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
 
 
@@ -100,6 +103,7 @@ class ProbeSocket:
         self.extensions = answer.headers.get("Sec-WebSocket-Extensions", "") if answer else ""
         self.heard: list[Heard] = []
         self.ended: Ended | None = None
+        self._bytes = 0
         self._socket = socket
         self._reply = reply
         self._clock = clock
@@ -137,7 +141,8 @@ class ProbeSocket:
                 self._news.set()
                 if self._reply is not None and (answer := self._reply(frame)) is not None:
                     await self._socket.send(answer)
-                if len(self.heard) >= MAX_HEARD:
+                self._bytes += len(frame)
+                if len(self.heard) >= MAX_HEARD or self._bytes >= MAX_BYTES:
                     self._socket.transport.abort()
         code = self._socket.close_code
         # 1006 is this side's own word for "no close frame came" (RFC 6455, section 7.4.1).
@@ -163,13 +168,16 @@ class Probe:
     Args:
         url: of the server, with the prefix that a proxy puts before it; a query in it goes with everything
             (``?token=…`` opens jupyter-server-proxy).
+        cafile: see `tls_context`.
         clock: monotonic seconds.
 
     Raises:
-        UsageError: the address is none of HTTP.
+        UsageError: the address is none of HTTP; the file can't be used.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, *, cafile: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         if not is_http(url):
             raise UsageError("server_url", url=url[:200])
         self.clock = clock
@@ -178,7 +186,7 @@ class Probe:
         self._parts = parts
         self._query = parse_qsl(parts.query)
         self._local = is_this_machine(url)
-        self._tls = tls_context(url)
+        self._tls = tls_context(url, cafile)
         self._http = httpx.AsyncClient(verify=self._tls or True, trust_env=not self._local)
         self._sockets: list[ProbeSocket] = []
 
@@ -195,21 +203,40 @@ class Probe:
     ) -> Answer:
         """One request, of whatever content.
 
+        Args:
+            method: of HTTP.
+            path: below the address.
+            token: sent as a bearer's.
+            query: added to the address's own.
+            content: of the body.
+            headers: besides.
+            timeout_s: the whole answer must be here by then.
+
         Raises:
-            ConnectionFailedError: there was no answer.
+            ConnectionFailedError: there was no answer, or it had no end.
         """
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        body = bytearray()
         try:
-            answer = await self._http.request(
-                method,
-                self._address(self._parts.scheme, path, query),
-                content=content,
-                headers={**bearer, **(headers or {})},
-                timeout=timeout_s,
-            )
+            async with (
+                asyncio.timeout(timeout_s),
+                self._http.stream(
+                    method,
+                    self._address(self._parts.scheme, path, query),
+                    content=content,
+                    headers={**bearer, **(headers or {})},
+                    timeout=timeout_s,
+                ) as answer,
+            ):
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > MAX_BYTES:
+                        raise httpx.ReadError(f"> {MAX_BYTES} B", request=answer.request)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise unreachable(self.url, error) from error
-        return Answer(answer.status_code, dict(answer.headers), answer.content)
+        except TimeoutError as error:
+            raise unreachable(self.url, httpx.ReadTimeout(f"> {timeout_s:g} s")) from error
+        return Answer(answer.status_code, dict(answer.headers), bytes(body))
 
     async def open(
         self,
@@ -241,7 +268,7 @@ class Probe:
                 additional_headers=dict(headers or {}),
                 subprotocols=[Subprotocol(subprotocol)] if subprotocol else None,
                 compression="deflate" if compression else None,
-                max_size=None,
+                max_size=MAX_BYTES,
                 ssl=self._tls,
                 proxy=None if self._local else True,
                 open_timeout=_OPEN_S,

@@ -43,6 +43,7 @@ def test_every_rule_is_broken():
 def test_every_check_was_seen_to_fail():
     """Those that wait for minutes included, where a session is suspended sooner (`test_absence`)."""
     failing = {check for param in BROKEN for check in param.values[2]} | broken_calls.FAILING_ELSEWHERE
+    failing |= {"REST.answers", "F.answers"}  # `test_hostile`
     failing |= {check for param in ABSENCE for check in param.values[2]}
     assert {check.id for check in CHECKS} - failing == set()
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from rtstt_lab.errors import RtsttError
 from rtstt_lab.texts import text
 
 if TYPE_CHECKING:
@@ -13,19 +14,23 @@ if TYPE_CHECKING:
 
 Procedure: TypeAlias = Callable[["Subject"], Awaitable[None]]
 Verdict: TypeAlias = Literal["passed", "failed", "skipped"]
-When: TypeAlias = Literal["with others", "alone", "afterwards"]
+When: TypeAlias = Literal["first", "with others", "alone", "afterwards"]
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A text of the catalogue ``conformance.json`` and its placeholders, in either language."""
+    """A text of the catalogue ``conformance.json`` and its placeholders (also errors), in either language."""
 
     key: str
     parameters: tuple[tuple[str, object], ...] = ()
 
     def say(self, language: str) -> str:
         """The text, in ``en`` or ``es``."""
-        return text(f"conformance.{self.key}", language, **dict(self.parameters))
+        said = {
+            name: value.localized(language) if isinstance(value, RtsttError) else value
+            for name, value in self.parameters
+        }
+        return text(f"conformance.{self.key}", language, **said)
 
 
 def phrase(key: str, /, **parameters: object) -> Phrase:
@@ -66,7 +71,8 @@ class Check:
     Attributes:
         id: the rule, a dot, the check's name.
         procedure: raises `Unmet` or `NotJudged`, or is content.
-        when: together with others; alone, since it fills the server; or after all others.
+        when: before all others, which are not made if it fails; together with others; alone, since it fills
+            the server; or after all others.
         minutes: it waits for minutes, and is run only if asked for.
         sessions: that it holds at once.
     """

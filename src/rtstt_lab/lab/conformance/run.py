@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, TypeAlias
 
+import httpx
+
 from rtstt_lab.client.probe import HandshakeRefused, Probe
-from rtstt_lab.errors import AuthenticationError, RtsttError, UsageError
+from rtstt_lab.errors import AuthenticationError, ConnectionFailedError, RtsttError, UsageError
 from rtstt_lab.lab.conformance.checks import Check, NotJudged, Outcome, Phrase, Unmet, Verdict, phrase
-from rtstt_lab.lab.conformance.rules import CHECKS
+from rtstt_lab.lab.conformance.rules import CHECKS, answers
+from rtstt_lab.lab.conformance.subject import SESSIONS as SESSIONS_PATH
 from rtstt_lab.lab.conformance.subject import Subject
 from rtstt_lab.lab.conformance.talk import Patience
 
 SESSIONS: Final = 6
 """Open at once: two fewer than a server takes by default."""
 _LONGEST_S: Final = 240.0
+"""For one check, twice as long for one that waits for minutes."""
+_WHOLE_S: Final = 1_200.0
+"""Checks that have not begun by then are not made: a server may answer each time at the last moment."""
+_FIRST: Final = (answers.REST, answers.FRAMES)
 
 Progress: TypeAlias = Callable[[Outcome], None]
 
@@ -75,9 +83,10 @@ async def examine(
     patience: Patience | None = None,
     sessions: int = SESSIONS,
     minutes: bool = False,
+    cafile: Path | None = None,
     progress: Progress | None = None,
 ) -> Examination:
-    """Puts the checks to a server.
+    """Puts the checks to a server; it ends, whatever the server does.
 
     Args:
         url: of the server, with the prefix and query that a proxy asks for.
@@ -87,15 +96,16 @@ async def examine(
         patience: see there.
         sessions: open at once, at most; 2 or more.
         minutes: also those that wait for minutes.
+        cafile: authorities that may vouch for it (`tls_context`).
         progress: told each outcome as it comes.
 
     Raises:
-        ConnectionFailedError: nobody answers there.
+        ConnectionFailedError: nobody is there, or nobody who is believed.
         AuthenticationError: the token is not the server's.
-        UsageError: the address is none of HTTP.
+        UsageError: the address is none of HTTP, or the file can't be used.
     """
     checks = tuple(checks)
-    async with Probe(url) as probe:
+    async with Probe(url, cafile=cafile) as probe:
         subject = Subject(probe, token, speech, patience or Patience())
         begun_s, started_at = probe.clock(), datetime.now(UTC)
         await _knock(subject)
@@ -104,33 +114,66 @@ async def examine(
 
         async def run(check: Check) -> None:
             async with room.of(check.sessions):
-                outcomes[check.id] = outcome = await _outcome(check, subject, minutes=minutes)
-            if progress is not None:
+                if (reason := _needless(check, outcomes, minutes, probe.clock() - begun_s)) is not None:
+                    outcome = Outcome(check, "skipped", 0.0, got=reason)
+                else:
+                    outcome = await _outcome(check, subject)
+                outcomes[check.id] = outcome
+            if progress is not None and check in checks:
                 progress(outcome)
 
+        for check in _FIRST:
+            if check in checks or any(_needs(other, check) for other in checks):
+                await run(check)
         await asyncio.gather(*(run(check) for check in checks if check.when == "with others"))
         for when in ("alone", "afterwards"):
             for check in checks:
                 if check.when == when:
                     await run(check)
+        shown = [*(first for first in _FIRST if first not in checks and _is_shut(first, outcomes)), *checks]
         return Examination(
-            probe.url, started_at, probe.clock() - begun_s, tuple(outcomes[check.id] for check in checks)
+            probe.url, started_at, probe.clock() - begun_s, tuple(outcomes[check.id] for check in shown)
         )
 
 
 async def _knock(subject: Subject) -> None:
-    """Whether somebody answers, and knows the token, before dozens of checks say that in their own ways."""
-    answer = await subject.probe.request("GET", "/api/streaming/sessions", token=subject.token)
+    """Whether somebody is there, and knows the token, before dozens of checks say that in their own ways."""
+    within_s = subject.patience.answer_s
+    try:
+        answer = await subject.probe.request("GET", SESSIONS_PATH, token=subject.token, timeout_s=within_s)
+    except ConnectionFailedError as error:
+        if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
+            raise
+        return  # somebody is; what they do is for `answers.REST` to judge
     if answer.status == 401 and subject.token:
         raise AuthenticationError("authentication")
     if answer.status == 401:
         raise AuthenticationError("conformance_token")
 
 
-async def _outcome(check: Check, subject: Subject, *, minutes: bool) -> Outcome:
+def _needs(check: Check, first: Check) -> bool:
+    """Whether a check can't be made where the first one has failed."""
+    return (
+        check is not first and check is not answers.REST and (first is answers.REST or check.rule != "REST")
+    )
+
+
+def _is_shut(first: Check, outcomes: Mapping[str, Outcome]) -> bool:
+    return first.id in outcomes and outcomes[first.id].verdict == "failed"
+
+
+def _needless(check: Check, outcomes: Mapping[str, Outcome], minutes: bool, passed_s: float) -> Phrase | None:
+    """Why a check is not made; ``None`` if it is."""
+    for first in _FIRST:
+        if _needs(check, first) and _is_shut(first, outcomes):
+            return phrase("behind", check=first.id)
+    if passed_s > _WHOLE_S:
+        return phrase("no_time", minutes=_WHOLE_S / 60)
+    return phrase("minutes") if check.minutes and not minutes else None
+
+
+async def _outcome(check: Check, subject: Subject) -> Outcome:
     begun_s = subject.probe.clock()
-    if check.minutes and not minutes:
-        return Outcome(check, "skipped", 0.0, got=phrase("minutes"))
     verdict, expected, got = await _judged(check, subject)
     return Outcome(check, verdict, subject.probe.clock() - begun_s, expected, got)
 
@@ -149,7 +192,7 @@ async def _judged(check: Check, subject: Subject) -> tuple[Verdict, str, Phrase 
         outcome = "failed", "HTTP 101", phrase("got_status", status=refused.status or "–", body="")
     except TimeoutError:
         outcome = "failed", "–", phrase("got_nothing", seconds=limit_s, last="–")
-    except (RtsttError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (RtsttError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         # What a foreign server answers may have any shape.
         outcome = "failed", "–", phrase("got", text=f"{type(error).__name__}: {error}")
     return outcome

@@ -122,8 +122,7 @@ class Subject:
             try:
                 answer = await self.probe.request(method, path, **options)
             except ConnectionFailedError as error:
-                reason = str(error.parameters["reason"])
-                raise Unmet(f"{method} {path}", phrase("got", text=reason)) from error
+                raise Unmet(f"{method} {path}", phrase("got", text=error)) from error
             wait_s = _seconds(answer.headers.get("retry-after"))
             if not patient or answer.status not in {429, 503} or wait_s is None:
                 return answer

@@ -6,6 +6,7 @@ from typing import Final
 
 from rtstt_lab.lab.conformance.checks import Check
 from rtstt_lab.lab.conformance.rules import (
+    answers,
     frames,
     r01_sequence,
     r02_committed,
@@ -22,7 +23,9 @@ from rtstt_lab.lab.conformance.rules import (
 )
 
 CHECKS: Final[tuple[Check, ...]] = (
+    answers.REST,
     *rest.CHECKS,
+    answers.FRAMES,
     *frames.CHECKS,
     *r01_sequence.CHECKS,
     *r02_committed.CHECKS,
