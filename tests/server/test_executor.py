@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtstt_lab.engine.effects import FeedHole, Recognise
+from rtstt_lab.engine.patience import Patience
 from rtstt_lab.server.executor import Executor, FairTurns, Lane
 
 
@@ -196,3 +197,37 @@ async def test_a_step_that_waits_for_its_turn_holds_no_audio_back():
     await asyncio.wait_for(all_done.wait(), 30)
     await executor.shutdown()
     assert other.worker.began[3:] == [("step", 0), ("settle", 1), ("hole", 3)]
+
+
+@pytest.mark.requirement("E2", "O4")
+async def test_decodes_that_never_return_cost_lanes(monkeypatch):
+    """The executor is stuck when as many are lost as there are lanes, and not before; one may return."""
+    monkeypatch.setattr("rtstt_lab.server.executor._LOST_S", 0.05)
+    executor, release = Executor(2, Patience(least_s=0.05, factor=0.0)), [threading.Event() for _ in range(4)]
+    told, returned = [], asyncio.Queue()
+
+    def begin(number):
+        worker = Worker()
+        worker.recognise = lambda _: release[number].wait(60)
+        lane = Lane(worker, lambda *_: returned.put_nowait(number), told.append)
+        executor.submit(lane, Recognise(job=number, kind="step"))
+
+    async def lost(count):
+        async with asyncio.timeout(30):
+            while executor._lost != count:  # noqa: ASYNC110 - nobody is told of one
+                await asyncio.sleep(0.005)
+
+    begin(0)
+    await lost(1)
+    release[0].set()
+    assert await returned.get() == 0
+    assert executor._lost == 0
+    begin(1)
+    await lost(1)
+    assert not executor.stuck.is_set()
+    begin(2)
+    await asyncio.wait_for(executor.stuck.wait(), 30)
+    assert len(told) == 3
+    await asyncio.wait_for(executor.shutdown(), 5)
+    for event in release:
+        event.set()

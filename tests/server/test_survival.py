@@ -116,6 +116,44 @@ async def test_killed_while_recording_and_again_while_it_goes_on(
     assert_no_journal(server)
 
 
+HANGING = """
+import functools, pathlib, threading
+from rtstt_lab.engine.worker import SessionWorker
+from rtstt_lab.server import executor
+
+def recognise(worker, job):
+    try:
+        pathlib.Path({sign!r}).unlink()
+    except FileNotFoundError:
+        return recognised(worker, job)
+    threading.Event().wait()
+
+recognised, SessionWorker.recognise = SessionWorker.recognise, recognise
+executor.Patience = functools.partial(executor.Patience, least_s=4.0, factor=0.0)
+executor._LOST_S = 0.5
+"""
+
+
+@pytest.mark.long
+@pytest.mark.requirement("R1", "E2", "L4")
+async def test_a_server_whose_every_lane_hangs_is_replaced(
+    tmp_path: Path, clip: Samples, spoken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one decode that it can do never returns: it ends by itself, and the next one loses no word."""
+    sign = tmp_path / "sign"
+    (tmp_path / "sitecustomize.py").write_text(HANGING.format(sign=str(sign)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    output, lanes = tmp_path / "output", ("--max-sessions", "1")
+    with LocalServer(model="tiny.en", language="en", output=output, arguments=lanes) as server:
+        source = after(real_time(pcm_chunks(clip)), {BETWEEN_SENTENCES + 4: sign.touch})
+        result = await client(server).run(source)
+        assert not sign.exists()
+        assert server.restarts >= 1
+        assert any("does not answer any more" in line for line in server.messages)
+        assert_nothing_was_lost(result, server, clip, spoken)
+
+
 @pytest.mark.requirement("R1", "L5")
 async def test_killed_while_finalizing(server: LocalServer, clip: Samples, spoken: str) -> None:
     """Stop was pressed, and the server knows it: the next one finishes, and its file is the only one.

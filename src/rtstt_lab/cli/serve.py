@@ -22,6 +22,7 @@ from rtstt_lab.server import auth, heap, logs
 from rtstt_lab.server.settings import ServerSettings, check_exposure
 
 _LEAST_TOKEN: Final = 16
+_STUCK: Final = 1
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -145,6 +146,9 @@ def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
     )
     for file in registry.saved_at_end:
         _tell("server.saved", file=file)
+    if registry.executor.stuck.is_set():
+        _tell("server.stuck")
+        os._exit(_STUCK)  # what hangs in native code must not keep the interpreter from its end
     _tell("server.ended")
 
 

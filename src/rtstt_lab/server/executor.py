@@ -30,6 +30,8 @@ Done: TypeAlias = Callable[[Work, Report | BaseException], None]
 _FEED_S: Constant = 60.0
 """A chunk decodes in milliseconds, and its decoder gives up on itself before this."""
 _ENDING_S: Constant = 30.0
+_LOST_S: Constant = 60.0
+"""A decode that was told as hanging is waited for so long; then the model's own worker is lost with it."""
 
 _Who = TypeVar("_Who", bound=Hashable)
 
@@ -99,6 +101,9 @@ class Executor:
     Args:
         decodes_at_once: how many decodes the machine bears.
         patience: how long a decode may take.
+
+    Attributes:
+        stuck: set once so many decodes hang that the models have no worker left: only another process helps.
     """
 
     def __init__(self, decodes_at_once: int, patience: Patience | None = None) -> None:
@@ -106,7 +111,9 @@ class Executor:
         self._decoding = Threads(decodes_at_once, "decode")
         self._patience = patience or Patience()
         self._turns: FairTurns[Lane] = FairTurns()
-        self._free = decodes_at_once
+        self._free = self._lanes = decodes_at_once
+        self._lost = 0
+        self.stuck = asyncio.Event()
 
     @property
     def hanging(self) -> int:
@@ -129,6 +136,7 @@ class Executor:
 
     async def shutdown(self, limit_s: float = _ENDING_S) -> None:
         """Ends the threads once what runs has ended, or after so long; all lanes must be closed."""
+        limit_s = 0.0 if self.stuck.is_set() else limit_s
         for threads in (self._decoding, self._feeding):
             await asyncio.to_thread(threads.close, limit_s)
 
@@ -171,6 +179,7 @@ class Executor:
         if running.watch:
             running.watch.cancel()
         lane.running -= 1
+        self._lost -= running.lost
         if isinstance(work, Recognise):
             lane.decode = None
             self._free += not (running.call and running.call.written_off)
@@ -199,10 +208,20 @@ class Executor:
             running.watch = running.loop.call_later(running.allowed_s, self._overdue, running)
             return
         running.late = True
-        if running.threads.replace(call) and isinstance(running.work, Recognise):
-            self._free += 1
+        replaced = running.threads.replace(call)
+        if isinstance(running.work, Recognise):
+            self._free += replaced
+            running.loop.call_later(_LOST_S, self._give_up, running)
         running.lane.hangs(running.work)
         self._decode_next()
+
+    def _give_up(self, running: _Running) -> None:
+        """A thread of Python's was replaced at once; the worker in the model it called cannot be."""
+        if not running.over:
+            running.lost = True
+            self._lost += 1
+            if self._lost >= self._lanes:
+                self.stuck.set()
 
     def _close_worker(self, lane: Lane) -> None:
         if not lane.running:
@@ -223,6 +242,7 @@ class _Running:
     call: Call | None = None
     watch: asyncio.TimerHandle | None = None
     late: bool = False
+    lost: bool = False
     over: bool = False
 
 

@@ -47,6 +47,7 @@ class SessionRegistry:
 
     Attributes:
         telemetry: the figures for Prometheus.
+        executor: does all sessions' work.
         saved_at_end: files of the sessions that were open when the server ended.
     """
 
@@ -64,12 +65,12 @@ class SessionRegistry:
         self._api_token_hash = token_hash(settings.api_token)
         self._transcripts = Transcripts(settings.output, preferred_language(os.environ))
         self._models = ModelPool(ModelStore(), options, self._clock)
-        self._executor = Executor(options.workers)
+        self.executor = Executor(options.workers)
         self._journals = JournalFolder(settings.journal_folder)
         self._opener = SessionOpener(
             settings,
             models=self._models,
-            executor=self._executor,
+            executor=self.executor,
             journals=self._journals,
             ends=Ends(self._transcripts.save, self._bury, self._suspend),
             clock=self._clock,
@@ -142,7 +143,7 @@ class SessionRegistry:
                     self.saved_at_end += await self._transcripts.try_to_save(host.engine.transcript())
             host.close()
         self._hosts.clear()
-        await self._executor.shutdown()
+        await self.executor.shutdown()
 
     @property
     def suspended(self) -> int:

@@ -47,7 +47,8 @@ async def serve(
 ) -> None:
     """Serves until a signal (or the end of stdin) says stop; then settles and saves every session.
 
-    A second signal settles no further: what is final is saved as it stands.
+    A second signal settles no further: what is final is saved as it stands. Nor does a server whose executor
+    is stuck: it ends by itself, and leaves its sessions to the next one.
 
     Args:
         settings: of this server.
@@ -81,9 +82,11 @@ async def serve(
             await asyncio.sleep(0.01)
         if server.started:
             ready(listener.getsockname()[1])
-            await _first(stops.first.wait(), asyncio.shield(serving))
-            ending()
-            await _first(registry.settle(), stops.second.wait(), limit_s=settings.settle_s)
+            stuck = registry.executor.stuck
+            await _first(stops.first.wait(), asyncio.shield(serving), stuck.wait())
+            if not stuck.is_set():
+                ending()
+                await _first(registry.settle(), stops.second.wait(), limit_s=settings.settle_s)
         await registry.close()
         server.should_exit = True
         await serving
@@ -152,10 +155,10 @@ def _config(settings: ServerSettings, registry: SessionRegistry) -> uvicorn.Conf
 
 
 async def _first(
-    wanted: Coroutine[Any, Any, object], otherwise: Awaitable[object], *, limit_s: float | None = None
+    wanted: Coroutine[Any, Any, object], *otherwise: Awaitable[object], limit_s: float | None = None
 ) -> bool:
-    """Waits for the first of two, or so long; says whether it was the wanted one. The rest is cancelled."""
-    tasks = asyncio.create_task(wanted), asyncio.ensure_future(otherwise)
+    """Waits for the first of these, or so long; says whether it was the wanted one. The rest is cancelled."""
+    tasks = asyncio.create_task(wanted), *map(asyncio.ensure_future, otherwise)
     await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
     done = tasks[0].done()
     for task in tasks:
