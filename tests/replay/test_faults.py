@@ -48,6 +48,22 @@ def test_a_schedule_is_data() -> None:
     assert FaultSchedule.cuts((25, 6), (10, 3)).cut_starts() == [10, 25]
 
 
+def test_what_counts_from_stop_waits_for_it() -> None:
+    """It does not happen before; from stop on it is a fault like any other, and nothing waits any more."""
+    late = FaultSchedule.of(
+        Cut(at_s=3, duration_s=1),
+        after_stop=(Cut(at_s=0.5, duration_s=2), Delay(at_s=0, duration_s=1, delay_s=1)),
+    )
+    assert FaultSchedule.from_json(late.as_json()) == late
+    assert str(late) == "cut 1 s at 3 s, delay 1000+0 ms from 0 s after stop, cut 2 s at 0.5 s after stop"
+    assert late.cut_starts() == [3]
+    assert not late.slowing(0.5)
+    stopped = late.stopped(10.0)
+    assert stopped.cut_starts() == [3, 10.5]
+    assert stopped.slowing(10.0) == [Delay(at_s=10, duration_s=1, delay_s=1)]
+    assert stopped.stopped(20.0) == stopped
+
+
 def test_what_holds_when() -> None:
     """A cut refuses until its end; half-open spans put off; bandwidth is the least one."""
     assert [ALL.is_cut(t) for t in (2.9, 3.0, 3.9, 4.0)] == [False, True, True, False]
@@ -66,6 +82,8 @@ def test_what_holds_when() -> None:
         {"kind": "cut", "at_s": 0, "duration_s": math.nan},
         {"kind": "dropped", "at_s": 0, "duration_s": 1, "chunks": 0},
         {"kind": "meteor", "at_s": 0, "duration_s": 1},
+        {"kind": "cut", "at_s": 0, "duration_s": 1, "since": "lunch"},
+        {"kind": "kill", "at_s": 0, "duration_s": 1, "since": "stop"},
         {"kind": "cut", "at_s": 0, "duration_s": 1, "depth_m": 3},
     ],
 )

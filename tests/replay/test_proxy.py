@@ -10,6 +10,7 @@ import pytest
 
 from rtstt_lab.replay.faults import Cut, Delay, FaultSchedule
 from rtstt_lab.replay.proxy import FaultProxy
+from rtstt_lab.replay.tampering import Happened
 
 
 @pytest.fixture
@@ -56,6 +57,29 @@ async def test_a_cut_breaks_and_refuses_until_it_is_over(echo: int) -> None:
         assert await after[0].readexactly(1) == b"b"
         for _, writer in (before, during, after):
             writer.close()
+
+
+async def test_what_meets_nothing_has_not_happened(echo: int) -> None:
+    """A cut while no connection is open and a delay while nothing is sent are not told."""
+    now_s = 0.0
+    cuts = [Cut(at_s=0.0, duration_s=1.0), Cut(at_s=0.0, duration_s=2.0)]
+    slow = [Delay(at_s=at_s, duration_s=1.0, delay_s=0.001) for at_s in (10.0, 20.0)]
+    schedule = FaultSchedule.of(cuts[0], *slow, after_stop=cuts[1:])
+    async with FaultProxy("127.0.0.1", echo, schedule, clock=lambda: now_s) as proxy:
+        proxy.begin(0.0)
+        await asyncio.sleep(0)
+        assert proxy.happened == []
+        now_s = 20.5
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"a")
+        assert await reader.readexactly(1) == b"a"
+        assert proxy.happened == [Happened(slow[1], 20.0, 21.0)]
+        now_s = 30.0
+        proxy.stopped()
+        assert await broken(reader)
+        assert proxy.happened == [Happened(slow[1], 20.0, 21.0), Happened(cuts[1], 30.0, 32.0)]
+        proxy.stopped()
+        writer.close()
 
 
 async def test_a_delay_holds_bytes_back(echo: int) -> None:

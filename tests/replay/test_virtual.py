@@ -112,8 +112,12 @@ def test_cuts_lose_no_word(replay: Replay) -> None:
 @pytest.mark.requirement("L4", "L5")
 def test_what_became_final_while_the_client_was_cut_off_still_arrives(replay: Replay) -> None:
     """Cut right behind stop, the client comes back to a session that is over: it stays for what it missed."""
-    clean, cut = replay(), replay(faults=FaultSchedule.cuts((9.97, 1.5)))
+    behind_stop = FaultSchedule.of(after_stop=[Cut(at_s=0.01, duration_s=1.5)])
+    clean, cut = replay(), replay(faults=behind_stop)
     assert cut.result.error is None
+    states = cut.result.tables["states"]
+    lost_s = states.loc[states["link"] == "reconnecting", "at_s"].tolist()
+    assert lost_s[:1] == [pytest.approx(cut.result.stopped_s + 0.01)]
     assert cut.result.summary is not None
     assert normalizer("en")(cut.result.text) == normalizer("en")(clean.result.text)
 

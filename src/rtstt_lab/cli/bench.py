@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rtstt_lab.cli.localized import LazyGroup, command, option
-from rtstt_lab.errors import StorageError, UsageError
+from rtstt_lab.errors import ServiceError, StorageError, UsageError
 from rtstt_lab.lab.bench import benchmark, campaign, endurance, report, selection
 from rtstt_lab.lab.bench import faults as breaking
 from rtstt_lab.lab.bench import policies as scoring
@@ -167,6 +167,9 @@ def faults(  # noqa: PLR0917 - click gives every option by its name
     _write(json_file, measured)
     if table is not None:
         endurance.write_faults(table, measured)
+    if outstanding := measured["outstanding"]:
+        missing = ", ".join(f"{count} {kind}" for kind, count in outstanding.items())
+        raise ServiceError("bench_faults_few", parts=measured["parts"], missing=missing)
 
 
 @command("soak", help_key="bench.soak")

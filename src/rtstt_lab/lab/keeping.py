@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -74,10 +75,13 @@ def keep(
     """
     result = replayed.result
     spans = detect_speech(samples)
+    faults = conditions.faults
+    if not math.isnan(result.stopped_s):
+        faults = faults.stopped(result.stopped_s)
     events = [_with_speech(event, spans) for event in result.events]
     events += [
         {"event": "fault", "at_s": fault.at_s, "name": fault.kind, "value": fault.duration_s}
-        for fault in conditions.faults.faults
+        for fault in faults.faults
     ]
     outcome = {
         "ledger": asdict(result.ledger),

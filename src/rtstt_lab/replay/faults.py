@@ -2,15 +2,16 @@
 
 Both drivers execute what happens to links (`Channel`, cuts) and messages (`replay.tampering`); what happens
 to the server's process needs a real one (`replay.processes`). Times count from the beginning of the first
-chunk's audio, on the client's clock; before it all is well.
+chunk's audio, on the client's clock; before it all is well. What is to meet the end of a session, whenever
+that comes, counts from stop.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Final, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -173,7 +174,9 @@ class Kill(ProcessFault):
     kind: ClassVar[str] = "kill"
 
 
-Fault: TypeAlias = Cut | HalfOpen | Delay | Bandwidth | MessageFault | ProcessFault
+LinkFault: TypeAlias = Cut | HalfOpen | Delay | Bandwidth
+Fault: TypeAlias = LinkFault | MessageFault | ProcessFault
+_FaultT = TypeVar("_FaultT", bound=_Fault)
 _KINDS: Final = {
     each.kind: each
     for each in (
@@ -186,14 +189,20 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FaultSchedule:
-    """All faults of one experiment; overlapping delays add up, of overlapping bandwidths the least counts."""
+    """All faults of one experiment; overlapping delays add up, of overlapping bandwidths the least counts.
+
+    Attributes:
+        faults: in the order of time.
+        after_stop: of the link; their times count from stop, and until then they do not happen.
+    """
 
     faults: tuple[Fault, ...] = ()
+    after_stop: tuple[LinkFault, ...] = ()
 
     @classmethod
-    def of(cls, *faults: Fault) -> FaultSchedule:
+    def of(cls, *faults: Fault, after_stop: Iterable[LinkFault] = ()) -> FaultSchedule:
         """A schedule in the order of time."""
-        return cls(tuple(sorted(faults, key=lambda fault: fault.at_s)))
+        return cls(_in_order(faults), _in_order(after_stop))
 
     @classmethod
     def cuts(cls, *spans: tuple[float, float]) -> FaultSchedule:
@@ -207,24 +216,42 @@ class FaultSchedule:
         Raises:
             UsageError: an unknown kind or an impossible figure.
         """
-        made = []
+        made: Fault | None
+        known: list[Fault] = []
+        after_stop: list[LinkFault] = []
         for fault in faults:
             figures = dict(fault)
             kind = _KINDS.get(str(figures.pop("kind", "")))
+            since = figures.pop("since", "start")
             try:
-                made.append(kind(**figures) if kind else None)
+                made = kind(**figures) if kind else None
             except TypeError:
-                made.append(None)
-            if made[-1] is None:
+                made = None
+            if since == "start" and made is not None:
+                known.append(made)
+            elif since == "stop" and isinstance(made, LinkFault):
+                after_stop.append(made)
+            else:
                 raise UsageError("fault_value", fault=str(fault))
-        return cls.of(*(fault for fault in made if fault is not None))
+        return cls.of(*known, after_stop=after_stop)
 
     def as_json(self) -> list[dict[str, Any]]:
         """Plain objects, for meta.json."""
-        return [fault.as_json() for fault in self.faults]
+        after_stop = (fault.as_json() | {"since": "stop"} for fault in self.after_stop)
+        return [*(fault.as_json() for fault in self.faults), *after_stop]
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.faults)) or "clean"
+        after_stop = (f"{fault} after stop" for fault in self.after_stop)
+        return ", ".join([*map(str, self.faults), *after_stop]) or "clean"
+
+    def stopped(self, at_s: float) -> FaultSchedule:
+        """The schedule from stop on, now that it is known when that is.
+
+        Args:
+            at_s: stop, on the schedule's clock.
+        """
+        moved = (replace(fault, at_s=at_s + fault.at_s) for fault in self.after_stop)
+        return FaultSchedule.of(*self.faults, *moved)
 
     def cut_starts(self) -> list[float]:
         """When connections break."""
@@ -248,6 +275,14 @@ class FaultSchedule:
             if isinstance(fault, HalfOpen) and fault.covers(at_s):
                 at_s = fault.end_s
         return at_s
+
+    def slowing(self, at_s: float) -> list[LinkFault]:
+        """What holds back that which is sent now."""
+        return [
+            fault
+            for fault in self.faults
+            if isinstance(fault, HalfOpen | Delay | Bandwidth) and fault.covers(at_s)
+        ]
 
     def delay_s(self, at_s: float, rng: np.random.Generator) -> float:
         """One-way delay of what is sent now."""
@@ -274,6 +309,10 @@ class Channel:
         self._free_s = -math.inf
         self._last_s = -math.inf
 
+    def suffer(self, schedule: FaultSchedule) -> None:
+        """From now on this is what happens."""
+        self._schedule = schedule
+
     def arrival_s(self, now_s: float, size: int) -> float:
         """When ``size`` bytes that are put in now arrive; never before what was put in earlier.
 
@@ -286,3 +325,7 @@ class Channel:
         delayed_s = self._free_s + self._schedule.delay_s(begins_s, self._rng)
         self._last_s = max(self._last_s, self._schedule.passes_at(delayed_s))
         return self._last_s
+
+
+def _in_order(faults: Iterable[_FaultT]) -> tuple[_FaultT, ...]:
+    return tuple(sorted(faults, key=lambda fault: fault.at_s))

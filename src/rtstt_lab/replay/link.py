@@ -91,6 +91,15 @@ class VirtualNetwork:
         for start_s in self._schedule.cut_starts():
             self._agenda.at(origin_s + start_s, self._cut)
 
+    def stopped(self) -> None:
+        """Stop is being pressed: what counts from there is known now, before anything is sent of it."""
+        before = self._schedule
+        self._schedule = before.stopped(self._since())
+        for channel in (self._to_server, self._to_client):
+            channel.suffer(self._schedule)
+        for start_s in set(self._schedule.cut_starts()).difference(before.cut_starts()):
+            self._agenda.at(self._origin_s + start_s, self._cut)
+
     @property
     def connected(self) -> bool:
         """Whether the client has a socket, or one is being opened."""

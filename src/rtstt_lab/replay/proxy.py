@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
 import numpy as np
 
-from rtstt_lab.replay.faults import Channel, FaultSchedule
+from rtstt_lab.replay.faults import Channel, Cut, Fault, FaultSchedule
+from rtstt_lab.replay.tampering import Happened
 
 _BLOCK_BYTES: Final = 65_536
 _BLOCKS_IN_FLIGHT: Final = 64
@@ -25,7 +26,7 @@ class FaultProxy:
     Args:
         host: of the server behind it.
         port: of the server behind it.
-        schedule: counts from `begin`; before it the link is clean.
+        schedule: counts from `begin`, what it has for the end from `stopped`; before it the link is clean.
         seed: of the jitter.
         clock: monotonic seconds; the event loop's.
     """
@@ -43,6 +44,9 @@ class FaultProxy:
         self.connections = 0
         self._target = host, port
         self._schedule = schedule
+        self._scheduled: dict[Fault, Fault] = {fault: fault for fault in schedule.faults}
+        self._met: set[Fault] = set()
+        self._channels: set[Channel] = set()
         self._rng = np.random.default_rng(seed)
         self._clock = clock
         self._origin_s = math.inf
@@ -55,14 +59,29 @@ class FaultProxy:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def happened(self) -> list[Happened]:
+        """The faults that met something: cuts that broke a connection, others that held bytes back."""
+        met = (fault for fault in self._schedule.faults if fault in self._met)
+        return [Happened(self._scheduled[fault], fault.at_s, fault.end_s) for fault in met]
+
     def begin(self, origin_s: float) -> None:
         """The schedule's time 0 on the clock; the first call counts."""
         if math.isinf(self._origin_s):
             self._origin_s = origin_s
-            self._spawn(self._cut())
+            self._spawn(self._cut(self._schedule.faults))
+
+    def stopped(self) -> None:
+        """Stop is being pressed, and nothing is sent of it yet; the first call counts."""
+        before, self._schedule = self._schedule, self._schedule.stopped(self._now_s())
+        moved = [fault for fault in self._schedule.faults if fault not in self._scheduled]
+        self._scheduled.update(zip(moved, before.after_stop, strict=True))
+        for channel in self._channels:
+            channel.suffer(self._schedule)
+        self._spawn(self._cut(moved))
 
     async def __aenter__(self) -> FaultProxy:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -79,23 +98,25 @@ class FaultProxy:
     def _now_s(self) -> float:
         return self._clock() - self._origin_s
 
-    async def _cut(self) -> None:
+    async def _cut(self, faults: Iterable[Fault]) -> None:
         """Breaks what is open at each cut, by absolute deadlines."""
-        for start_s in self._schedule.cut_starts():
-            await self._until(start_s)
-            self._break_all()
+        for cut in faults:
+            if isinstance(cut, Cut):
+                await self._until(cut.at_s)
+                if self._open:
+                    self._met.add(cut)
+                self._break_all()
 
     def _break_all(self) -> None:
         for writer in self._open:
             writer.transport.abort()
         self._open.clear()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._spawn(self._serve(reader, writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._schedule.is_cut(self._now_s()):
             writer.transport.abort()
             return
@@ -117,15 +138,19 @@ class FaultProxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One direction, to its end."""
         channel = Channel(self._schedule, self._rng)
+        self._channels.add(channel)
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_BLOCKS_IN_FLIGHT)
         delivery = asyncio.create_task(self._deliver(waiting, writer))
         try:
             with suppress(OSError):
                 while data := await reader.read(_BLOCK_BYTES):
-                    await waiting.put((channel.arrival_s(self._now_s(), len(data)), data))
+                    now_s = self._now_s()
+                    self._met.update(self._schedule.slowing(now_s))
+                    await waiting.put((channel.arrival_s(now_s, len(data)), data))
             await waiting.put((channel.arrival_s(self._now_s(), 0), b""))
             await delivery
         finally:
+            self._channels.discard(channel)
             delivery.cancel()
 
     async def _deliver(

@@ -15,6 +15,8 @@ from rtstt_lab.client.sources import AudioChunk, real_time
 from rtstt_lab.client.streaming import Observer, StreamingClient, unchanged
 from rtstt_lab.errors import UsageError
 from rtstt_lab.protocol.client_link import ClientSettings
+from rtstt_lab.protocol.events import ClientEvent, StateChanged
+from rtstt_lab.protocol.lifecycle import Phase
 from rtstt_lab.replay.faults import FaultSchedule
 from rtstt_lab.replay.processes import ServerProcess, disturb
 from rtstt_lab.replay.proxy import FaultProxy
@@ -66,21 +68,23 @@ async def replay_in_real_time(
         raise UsageError("fault_process", fault=unreachable[0].kind)
     async with AsyncExitStack() as stack:
         source, tampering = pace(chunks), Tampering(faults, seed=seed)
+        told, proxy = list(observers), None
         suffering = _Suffering(faults, process)
-        if faults.faults:
+        if faults != FaultSchedule():
             address = httpx.URL(url)
             proxy = await stack.enter_async_context(
                 FaultProxy(address.host, address.port or 80, faults, seed=seed)
             )
             url = proxy.url
             source = _announced(source, (proxy.begin, tampering.begin, suffering.begin))
+            told.append(_when_stopped(proxy.stopped))
         client = StreamingClient(
             url,
             token=token,
             model=model,
             language=language,
             settings=client_settings,
-            observers=observers,
+            observers=told,
             passing=tampering if faults.message_faults() else unchanged,
         )
         before_s = process_cpu_s() if process_cpu_s else math.nan
@@ -89,7 +93,8 @@ async def replay_in_real_time(
         finally:
             await suffering.end()
         cpu_s = (process_cpu_s() if process_cpu_s else math.nan) - before_s
-        return Replayed(result, cpu_s, (*tampering.happened, *suffering.happened))
+        met = proxy.happened if proxy else ()
+        return Replayed(result, cpu_s, (*met, *tampering.happened, *suffering.happened))
 
 
 class _Suffering:
@@ -123,6 +128,16 @@ class _Suffering:
         if self._task is not None:
             self._over.set()
             await self._task
+
+
+def _when_stopped(tell: Callable[[], None]) -> Observer:
+    """Calls it as soon as stop is pressed, before the socket gets anything of that; perhaps again later."""
+
+    def observe(_now: float, event: ClientEvent) -> None:
+        if isinstance(event, StateChanged) and event.phase is Phase.FINALIZING:
+            tell()
+
+    return observe
 
 
 async def _announced(

@@ -42,7 +42,7 @@ class Replayed:
     Attributes:
         result: as the client holds it.
         process_cpu_s: CPU seconds that the server's side took.
-        happened: faults of messages and of the server's process as they came to pass; in real time only.
+        happened: faults that met something, as they came to pass; in real time only.
         suspensions: how often the server let go of the session, but for its journal; in virtual time only.
     """
 
@@ -199,6 +199,7 @@ class _VirtualSession:
 
     def _stop(self) -> None:
         self._stopped_s = self._agenda.now_s
+        self._network.stopped()
         if not self._over():
             self._press("stop")
 

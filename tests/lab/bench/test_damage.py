@@ -21,8 +21,8 @@ WHOLE = Ledger(64, 64, 64, 0, 0, 0, 0, 0)
 
 
 def suffered(at_s: float, *, happened: bool = True, recovered_s: float = 1.0) -> Suffered:
-    attempt = Attempt("cut", (Cut(at_s=at_s, duration_s=1.0),), in_speech=True)
-    return Suffered(attempt, happened, at_s, at_s + 1.0, 0.5, recovered_s)
+    attempt = Attempt("cut", (Cut(at_s=at_s, duration_s=1.0),))
+    return Suffered(attempt, happened, True, at_s, at_s + 1.0, 0.5, recovered_s)
 
 
 def outcome(words: list[Word], *happened: Suffered, ledger: Ledger = WHOLE, **more: Any) -> Outcome:
@@ -92,9 +92,9 @@ def test_lost_chunks_samples_and_sessions_are_failures() -> None:
 
 def test_what_the_campaign_sent_itself_is_no_imbalance() -> None:
     """A duplicate that no session sent is in the server's half of the ledger only."""
-    attempt = Attempt("duplicated", (Duplicated(at_s=4.0, duration_s=1.0),), in_speech=True)
+    attempt = Attempt("duplicated", (Duplicated(at_s=4.0, duration_s=1.0),))
     ledger = Ledger(64, 64, 64, 1, 0, -1, 0, 0)
-    twice = Suffered(attempt, True, 4.0, 4.0, 0.1, 0.1)
+    twice = Suffered(attempt, True, True, 4.0, 4.0, 0.1, 0.1)
     assert damage.assess([*CLEAN, outcome(WORDS, twice, ledger=ledger, extra=1)])["unbalanced"] == 0
     assert damage.assess([*CLEAN, outcome(WORDS, twice, ledger=ledger)])["unbalanced"] == 1
 

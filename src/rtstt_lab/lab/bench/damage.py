@@ -76,7 +76,7 @@ def assess(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "faults": _kinds(harms, faulted),
         "faults_total": len(harms),
-        "in_speech": _share(harm.suffered.attempt.in_speech for harm in harms),
+        "in_speech": _share(harm.suffered.in_speech for harm in harms),
         "lost_chunks": sum(_missing_chunks(outcome) for outcome in faulted),
         "lost_samples": sum(_missing_samples(outcome) for outcome in faulted),
         "unbalanced": sum(not outcome.balanced for outcome in outcomes),
@@ -146,7 +146,7 @@ def _kinds(harms: Sequence[Harm], faulted: Sequence[Outcome]) -> dict[str, dict[
     for harm in harms:
         own = figures[harm.kind]
         own["n"] += 1
-        own["in_speech"] += harm.suffered.attempt.in_speech
+        own["in_speech"] += harm.suffered.in_speech
         own["recovered"] += harm.recovered
         own["failed"] += harm.failed
     return dict(sorted(figures.items()))
@@ -223,7 +223,7 @@ def _row(harm: Harm) -> dict[str, Any]:
         "kind": harm.kind,
         "at_s": _number(suffered.began_s),
         "end_s": _number(suffered.ended_s),
-        "in_speech": suffered.attempt.in_speech,
+        "in_speech": suffered.in_speech,
         "recovered_s": _number(suffered.recovered_s),
         "missing": [str(stretch) for stretch in harm.missing],
         "repeated": [str(stretch) for stretch in harm.repeated],

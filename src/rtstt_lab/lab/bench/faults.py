@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rtstt_lab.analysis.metrics import Signature
 from rtstt_lab.analysis.wer import normalizer
@@ -24,8 +28,11 @@ from rtstt_lab.replay.speech import detect_speech
 Progress = Callable[[str, float], None]
 """Told (id of the recording, seconds of it that were played) when a session is over."""
 
+_MOST_PARTS: Final = 4
+"""Of a campaign; what still has not met a session after so many draws will not."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Plan:
     """What happens to whom.
 
@@ -45,19 +52,42 @@ class Plan:
     seed: int = 0
     parallel: int = 1
 
+    @cached_property
+    def wanted(self) -> Counter[str]:
+        """So many faults of each kind; raises a `UsageError` for an unknown one."""
+        return campaign.wanted(self.kinds, self.each)
+
+    @cached_property
+    def speech_s(self) -> dict[str, NDArray[np.float64]]:
+        """By recording id, where somebody speaks: shape ``(n, 2)``."""
+        return {recording.id: detect_speech(load_audio(recording)) for recording in self.corpus}
+
     def trials(self) -> list[Trial]:
         """The sessions, in their order.
 
         Raises:
             UsageError: an unknown kind, or one that no recording has room for.
         """
-        speech_s = {recording.id: detect_speech(load_audio(recording)) for recording in self.corpus}
-        spoken = [recording for recording in self.corpus if len(speech_s[recording.id])]
-        return campaign.draw_up(spoken, speech_s, kinds=self.kinds, each=self.each, seed=self.seed)
+        return self._part(0, self.wanted, known=())
+
+    def more(self, outcomes: Sequence[Outcome], part: int) -> list[Trial]:
+        """Sessions with the faults that have not met theirs: it was over, or the link was lost already."""
+        known = [outcome.trial.recording.id for outcome in outcomes]
+        return self._part(part, self.outstanding(outcomes), known)
+
+    def outstanding(self, outcomes: Sequence[Outcome]) -> Counter[str]:
+        """What is wanted and has not happened."""
+        everything = (suffered for outcome in outcomes for suffered in outcome.suffered)
+        return campaign.outstanding(self.wanted, (each.attempt.kind for each in everything if each.happened))
+
+    def _part(self, part: int, counts: Counter[str], known: Sequence[str]) -> list[Trial]:
+        spoken = [recording for recording in self.corpus if len(self.speech_s[recording.id])]
+        trials = campaign.draw_up(spoken, self.speech_s, counts, seed=self.seed, part=part)
+        return campaign.with_clean_runs(trials, seed=self.seed, known=known)
 
 
 def measure(plan: Plan, trials: Sequence[Trial], progress: Progress) -> dict[str, Any]:
-    """Runs a campaign in real time and computes every figure.
+    """Runs a campaign in real time and computes every figure; adds sessions until all faults have happened.
 
     Args:
         plan: what it is made of.
@@ -70,9 +100,16 @@ def measure(plan: Plan, trials: Sequence[Trial], progress: Progress) -> dict[str
     Raises:
         ServiceError: a server cannot be started.
     """
-    report = damage.assess(asyncio.run(_run(plan, trials, progress)))
+    outcomes = asyncio.run(_run(plan, trials, progress))
+    parts = 1
+    while parts < _MOST_PARTS and plan.outstanding(outcomes):
+        outcomes += asyncio.run(_run(plan, plan.more(outcomes, parts), progress))
+        parts += 1
+    report, outstanding = damage.assess(outcomes), plan.outstanding(outcomes)
     return report | {
-        "goals": damage.goals(report),
+        "goals": damage.goals(report) | {"faults": not outstanding},
+        "outstanding": dict(outstanding),
+        "parts": parts,
         "seed": plan.seed,
         "parallel": plan.parallel,
         "signature": asdict(_signature(plan)),
@@ -91,8 +128,11 @@ async def _run(plan: Plan, trials: Sequence[Trial], progress: Progress) -> list[
         async with MortalServer(plan.model.name) as server:
             while waiting:
                 number, trial = waiting.popleft()
-                outcomes[number] = await undergo(trial, chunks[trial.recording.id], server)
-                progress(trial.recording.id, trial.recording.duration_s)
+                recording_id = trial.recording.id
+                outcomes[number] = await undergo(
+                    trial, chunks[recording_id], plan.speech_s[recording_id], server
+                )
+                progress(recording_id, trial.recording.duration_s)
 
     try:
         async with asyncio.TaskGroup() as workers:

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rtstt_lab.client.api import SessionApi
 from rtstt_lab.client.result import SessionResult
 from rtstt_lab.client.sources import AudioChunk
@@ -27,8 +30,9 @@ from rtstt_lab.protocol.events import (
     StatusReceived,
 )
 from rtstt_lab.protocol.windows import Ledger
-from rtstt_lab.replay.faults import Duplicated, MessageFault, ProcessFault
+from rtstt_lab.replay.faults import Duplicated
 from rtstt_lab.replay.realtime import replay_in_real_time
+from rtstt_lab.replay.speech import holds_speech
 from rtstt_lab.replay.tampering import Happened
 from rtstt_lab.types import SAMPLE_RATE_HZ, Word
 
@@ -46,8 +50,9 @@ class Suffered:
 
     Attributes:
         attempt: as drawn up.
-        happened: it met its session: one that was over already, or a resumption that was not going on, has
-            not been hit.
+        happened: it met its session: a connection was broken, bytes were held back, chunks were spoilt, the
+            process was hit; where a resumption is to be hit, one was going on.
+        in_speech: somebody was speaking when it began.
         began_s: in fact, on the schedule's clock.
         ended_s: in fact.
         answered_s: from its end to the server's first message; NaN if none came.
@@ -57,6 +62,7 @@ class Suffered:
 
     attempt: Attempt
     happened: bool
+    in_speech: bool
     began_s: float
     ended_s: float
     answered_s: float
@@ -115,12 +121,15 @@ class Outcome:
         return ledger is not None and ledger.cut + self.extra >= 0
 
 
-async def undergo(trial: Trial, chunks: Sequence[AudioChunk], server: MortalServer) -> Outcome:
+async def undergo(
+    trial: Trial, chunks: Sequence[AudioChunk], speech_s: NDArray[np.float64], server: MortalServer
+) -> Outcome:
     """Plays one session to its end, whatever happens in it.
 
     Args:
         trial: what is played, and what happens.
         chunks: of the recording.
+        speech_s: where somebody speaks in it: shape ``(n, 2)``.
         server: that it happens to; runs afterwards.
 
     Raises:
@@ -142,7 +151,7 @@ async def undergo(trial: Trial, chunks: Sequence[AudioChunk], server: MortalServ
             )
     except (RtsttError, TimeoutError) as error:
         await server.ensure()
-        return Outcome(trial, error=str(error) or "timeout", suffered=_nothing_of(trial))
+        return Outcome(trial, error=str(error) or "timeout", suffered=tuple(map(_missed, trial.attempts)))
     await server.ensure()
     result = replayed.result
     timeline.settle(result)
@@ -155,7 +164,7 @@ async def undergo(trial: Trial, chunks: Sequence[AudioChunk], server: MortalServ
         ledger=result.ledger,
         extra=sum(_extra(happened) for happened in replayed.happened),
         lost=_lost(result),
-        suffered=tuple(timeline.suffered(attempt, replayed.happened) for attempt in trial.attempts),
+        suffered=tuple(timeline.suffered(attempt, replayed.happened, speech_s) for attempt in trial.attempts),
         error=str(result.error or ""),
     )
 
@@ -200,31 +209,31 @@ class _Timeline:
         if result.error is not None and self.heard:
             self.over_s = min(self.over_s, self.heard[-1][0])
 
-    def suffered(self, attempt: Attempt, happened: Sequence[Happened]) -> Suffered:
+    def suffered(
+        self, attempt: Attempt, happened: Sequence[Happened], speech_s: NDArray[np.float64]
+    ) -> Suffered:
         """What became of an attempt."""
-        own = [each for each in happened if each.fault in attempt.faults]
-        began_s, ended_s = (own[0].began_s, own[0].ended_s) if own else (attempt.at_s, attempt.end_s)
-        executed = isinstance(attempt.faults[0], MessageFault | ProcessFault)
+        own = [each for each in happened if each.fault in attempt.all_faults]
+        if not any(each.fault == attempt.all_faults[-1] for each in own):
+            return _missed(attempt)
+        began_s, ended_s = min(each.began_s for each in own), max(each.ended_s for each in own)
         wanted = bisect_right(self.captured_s, ended_s)
         after = [(now, next_seq) for now, next_seq in self.heard if now > ended_s]
         return Suffered(
             attempt,
-            happened=bool(own) if executed else self._met(attempt),
+            happened=began_s < self.over_s and (attempt.kind != RESUME or self._resuming(own)),
+            in_speech=holds_speech(began_s, 0.0, speech_s),
             began_s=began_s,
             ended_s=ended_s,
             answered_s=_first(now for now, _ in after) - ended_s,
             recovered_s=_first(now for now, next_seq in after if next_seq >= wanted) - ended_s,
         )
 
-    def _met(self, attempt: Attempt) -> bool:
-        """Whether a link's fault came while there was something for it to hit."""
-        if attempt.at_s >= self.over_s:
-            return False
-        if attempt.kind != RESUME:
-            return True
-        first, again = attempt.faults[0], attempt.faults[-1]
-        asked_s = [now for now in self.opening if first.at_s < now < again.at_s]
-        done_s = [now for now in self.resumed if first.at_s < now < again.at_s - _JUST_NOW_S]
+    def _resuming(self, happened: Sequence[Happened]) -> bool:
+        """Whether the client was coming back when it was cut off again."""
+        first_s, again_s = (each(fault.began_s for fault in happened) for each in (min, max))
+        asked_s = [now for now in self.opening if first_s < now < again_s]
+        done_s = [now for now in self.resumed if first_s < now < again_s - _JUST_NOW_S]
         return bool(asked_s) and not done_s
 
 
@@ -254,9 +263,14 @@ def _lost(result: SessionResult) -> tuple[LostChunk, ...]:
     )
 
 
-def _nothing_of(trial: Trial) -> tuple[Suffered, ...]:
+def _missed(attempt: Attempt) -> Suffered:
     nan = math.nan
-    return tuple(
-        Suffered(attempt, happened=False, began_s=nan, ended_s=nan, answered_s=nan, recovered_s=nan)
-        for attempt in trial.attempts
+    return Suffered(
+        attempt,
+        happened=False,
+        in_speech=False,
+        began_s=nan,
+        ended_s=nan,
+        answered_s=nan,
+        recovered_s=nan,
     )
