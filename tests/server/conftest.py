@@ -11,6 +11,8 @@ import subprocess
 import pytest
 import soundfile
 
+from rtstt_lab.server.models import ModelPool
+
 from .talk import CHUNK_BYTES, TOKEN, Server, running, start
 
 
@@ -26,6 +28,26 @@ def server(tmp_path_factory):
     assert TOKEN not in log
     assert "laboratory" not in log
     assert not list(temporary.iterdir())
+
+
+@pytest.fixture(scope="session")
+def loaded_models():
+    """Models that a test of this process has loaded, warm."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def models_stay(loaded_models, monkeypatch):
+    """What a registry here loads comes from an earlier one, where there was one that loaded the same."""
+    load = ModelPool._load
+
+    def kept(self, model):
+        key = model.name, self._options
+        if key not in loaded_models:
+            loaded_models[key] = load(self, model)
+        return loaded_models[key]
+
+    monkeypatch.setattr(ModelPool, "_load", kept)
 
 
 @pytest.fixture

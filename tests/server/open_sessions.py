@@ -7,7 +7,7 @@ import json
 import time
 from contextlib import asynccontextmanager
 
-from rtstt_lab.protocol.messages import encode
+from rtstt_lab.protocol.messages import ClientHello, CreateSession, encode
 from rtstt_lab.server.outbox import Outbox
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings
@@ -57,3 +57,11 @@ class Client:
                 self._changed.clear()
                 await self._changed.wait()
         return found
+
+
+async def opened(registry):
+    """A new session in English, and its client, which has said hello."""
+    made = await registry.create(CreateSession(language="en"))
+    client = Client(registry.host(made.session_id))
+    client.say(ClientHello(made.session_token))
+    return made, client

@@ -46,6 +46,15 @@ class Desk:
         host.receive(encode(ClientControl("start", 1, 0)), link)
         return host, link
 
+    async def heard(self, chunks):
+        """A session that has a final, and records again."""
+        host, link = await self.open()
+        say(host, link, chunks)
+        host.receive(encode(ClientControl("pause", 2, len(chunks))), link)
+        await reached(lambda: final(host))
+        host.receive(encode(ClientControl("resume", 3, len(chunks))), link)
+        return host, link
+
     def saved(self):
         return "".join(file.read_text("utf-8") for file in self.folder.glob("*.txt"))
 
@@ -73,11 +82,7 @@ async def test_wherever_memory_runs_out_the_session_is_saved_and_released(
 ):
     """What is final by then is in the file, marked incomplete; the worker is let go; the server goes on."""
     desk = Desk(tmp_path)
-    host, link = await desk.open()
-    say(host, link, speech[:16])
-    host.receive(encode(ClientControl("pause", 2, 16)), link)
-    await reached(lambda: final(host))
-    host.receive(encode(ClientControl("resume", 3, 16)), link)
+    host, link = await desk.heard(speech[:16])
     worker, session = host._lane.worker, host.session
 
     def fails(*_):
@@ -100,9 +105,9 @@ async def test_wherever_memory_runs_out_the_session_is_saved_and_released(
             saving, outcomes = host._save, iter([True, False])
             monkeypatch.setattr(worker, "recognise", fails)
             monkeypatch.setattr(host, "_save", lambda text: fails() if next(outcomes) else saving(text))
-    say(host, link, speech[16:24], first=16)
+    say(host, link, speech[16:], first=16)  # of less, a slow machine would not decode a step
     if place == "settle":
-        host.receive(encode(ClientControl("pause", 4, 24)), link)
+        host.receive(encode(ClientControl("pause", 4, len(speech))), link)
     await asyncio.wait_for(host.settled.wait(), 60)
     assert session.phase is Phase.COMPLETED
     assert host._lane.closed
@@ -216,15 +221,11 @@ async def test_one_session_that_hangs_holds_no_other_back(tmp_path, speech, monk
 async def test_a_server_ends_though_a_call_hangs(tmp_path, speech, monkeypatch):
     """A call that never returns keeps neither words from the disk nor the server from its end."""
     desk = Desk(tmp_path)
-    host, link = await desk.open()
-    say(host, link, speech[:16])
-    host.receive(encode(ClientControl("pause", 2, 16)), link)
-    await reached(lambda: final(host))
-    host.receive(encode(ClientControl("resume", 3, 16)), link)
+    host, link = await desk.heard(speech[:16])
     release = threading.Event()
     monkeypatch.setattr(host._lane.worker, "recognise", lambda _: release.wait(60))
     monkeypatch.setattr(host._executor, "_patience", Patience(least_s=0.2, factor=0.0))
-    say(host, link, speech[16:24], first=16)
+    say(host, link, speech[16:], first=16)
     await reached(lambda: host.session.degraded == "hanging")
     await asyncio.wait_for(desk.registry.close(), 20)
     assert "laboratory" in desk.saved()

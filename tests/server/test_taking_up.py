@@ -19,7 +19,7 @@ from rtstt_lab.server.past import Suspended
 from rtstt_lab.transcript import history
 
 from . import left
-from .open_sessions import API, Client, serving
+from .open_sessions import API, Client, opened, serving
 from .talk import frame
 
 
@@ -60,10 +60,8 @@ async def test_many_who_come_at_once_find_one_session(tmp_path):
 async def test_a_client_that_stays_away_finds_its_session_again(tmp_path, speech):
     """After two minutes it is suspended: model and place are free, what was said is there; it goes on."""
     async with serving(tmp_path, max_sessions=1) as registry:
-        made = await registry.create(CreateSession(language="en"))
-        host = registry.host(made.session_id)
-        client = Client(host)
-        client.say(ClientHello(made.session_token))
+        made, client = await opened(registry)
+        host = client.host
         client.say(ClientControl("start", 1, 0))
         for seq, payload in enumerate(speech[:16]):
             client.say(frame(seq, payload))

@@ -12,9 +12,9 @@ import pytest
 from rtstt_lab.engine.effects import ResourceSample
 from rtstt_lab.engine.journal import PagesRecord, recover
 from rtstt_lab.protocol.lifecycle import Phase
-from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession
+from rtstt_lab.protocol.messages import ClientControl, CreateSession
 
-from .open_sessions import API, Client, serving
+from .open_sessions import API, opened, serving
 from .talk import frame
 
 
@@ -24,10 +24,8 @@ async def test_a_full_disk_is_told_and_costs_nothing(small_disk, tmp_path, speec
     place, empty, full = small_disk
     async with serving(tmp_path, journal=place / "journal") as registry:
         registry._upkeep.stop()
-        made = await registry.create(CreateSession(language="en"))
-        host = registry.host(made.session_id)
-        client = Client(host)
-        client.say(ClientHello(made.session_token))
+        made, client = await opened(registry)
+        host = client.host
         full()
         while not host.journal.waiting:  # a little fits into the file's last block
             host.keep(PagesRecord(()))
@@ -56,10 +54,8 @@ async def test_an_orderly_end_writes_what_waited_for_space(small_disk, tmp_path)
     place, empty, full = small_disk
     async with serving(tmp_path, journal=place / "journal") as registry:
         registry._upkeep.stop()
-        made = await registry.create(CreateSession(language="en"))
-        host = registry.host(made.session_id)
-        client = Client(host)
-        client.say(ClientHello(made.session_token))
+        made, client = await opened(registry)
+        host = client.host
         full()
         while not host.journal.waiting:
             host.keep(PagesRecord(()))
@@ -76,10 +72,8 @@ async def test_a_disk_that_fails_is_told_and_frees_no_audio(tmp_path, monkeypatc
     """What the disk does not take is as good as not written; once it takes it, all goes on."""
     async with serving(tmp_path) as registry:
         registry._upkeep.stop()
-        made = await registry.create(CreateSession(language="en"))
-        host = registry.host(made.session_id)
-        client = Client(host)
-        client.say(ClientHello(made.session_token))
+        made, client = await opened(registry)
+        host = client.host
         client.say(ClientControl("start", 1, 0))
         with monkeypatch.context() as failing:
 
@@ -124,10 +118,8 @@ async def test_little_memory_frees_what_is_not_needed(tmp_path, monkeypatch):
         await registry._models.borrow("tiny.en")
         registry._models.give_back("tiny.en")
         registry._models._loaded["idle"] = type(registry._models._loaded["tiny.en"])(decoder=None)
-        made = await registry.create(CreateSession())
-        host = registry.host(made.session_id)
-        client = Client(host)
-        client.say(ClientHello(made.session_token))
+        _, client = await opened(registry)
+        host = client.host
         client.say(ClientControl("start", 1, 0))
         assert host.journal.unsynced
         upkeep._monitor.sample = lambda: ResourceSample(0.0, 0.0, 100.0, 900.0)
