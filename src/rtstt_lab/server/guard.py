@@ -99,8 +99,8 @@ class _Peer:
             self._quotas.closed(self._address)
 
 
-class GuardedHttp(H11Protocol):
-    """HTTP/1.1, one connection.
+class _Guarded:
+    """What either protocol has beside uvicorn's.
 
     Args:
         quotas: of the server.
@@ -111,7 +111,12 @@ class GuardedHttp(H11Protocol):
     def __init__(self, *, quotas: Quotas, refusal: Callable[[RtsttError], ASGIApp], **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._peer = _Peer(quotas, refusal)
-        self._head: asyncio.TimerHandle | None = None
+
+
+class GuardedHttp(_Guarded, H11Protocol):
+    """HTTP/1.1, one connection."""
+
+    _head: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Counts it; over a limit, its request will be refused."""
@@ -157,18 +162,8 @@ class GuardedHttp(H11Protocol):
         self._peer.left()
 
 
-class GuardedSocket(WebSocketsSansIOProtocol):
-    """A WebSocket, from its handshake on.
-
-    Args:
-        quotas: of the server.
-        refusal: makes the application for those over a limit.
-        uvicorns: what uvicorn gives a protocol.
-    """
-
-    def __init__(self, *, quotas: Quotas, refusal: Callable[[RtsttError], ASGIApp], **uvicorns: Any) -> None:
-        super().__init__(**uvicorns)
-        self._peer = _Peer(quotas, refusal)
+class GuardedSocket(_Guarded, WebSocketsSansIOProtocol):
+    """A WebSocket, from its handshake on."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Counts it; over a limit, it is told so and closed."""
