@@ -1,4 +1,4 @@
-"""Servers that are broken on purpose where a session's client stays away (rule 4)."""
+"""Servers that are broken on purpose where a client stays away, or its audio does (rules 4 and 9)."""
 
 from __future__ import annotations
 
@@ -109,6 +109,11 @@ def receipts_ask_for_no_header(patch):
         return msgspec.structs.replace(receive(self, *arguments, **options), header_seq=None)
 
     patch(ServerSession, "receive_block", receipt)
+
+
+@absent("R9.audio_never_comes", "R9.audio_never_comes", long=True)
+def buttons_wait_for_their_audio_for_ever(patch):
+    patch(ServerSession, "_control_deadline", lambda self: None)
 
 
 def _taken_up(patch, **changes):

@@ -54,8 +54,8 @@ def buttons_take_effect_on_arrival(patch):
     patch(Controls, "pop", lambda self, next_seq: pop(self, None))
 
 
-@broken("9", "R9.settled", long=True, recognition_s=15.0)
-def a_pause_settles_nothing(patch):
+@broken("9", "R9.settled", "R9.flush", long=True, recognition_s=15.0)
+def nothing_is_settled_when_asked_for(patch):
     patch(Pipeline, "settle", lambda self: None)
 
 

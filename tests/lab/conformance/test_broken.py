@@ -15,6 +15,7 @@ from . import (  # noqa: F401 - they declare themselves
     broken_calls,
     broken_flow,
     broken_links,
+    broken_manners,
     broken_recorders,
 )
 from .breaking import BROKEN

@@ -27,18 +27,19 @@ def control_record(action: str, n: int, at_seq: int) -> bytes:
     return struct.pack("<I", len(head)) + head
 
 
-async def send(session: Session, body: bytes, *, after: int = 0, **options: Any) -> Answer:
+async def send(session: Session, body: bytes, *, after: int = 0, new: bool = False, **options: Any) -> Answer:
     """Any body."""
-    return await session.request("POST", "/blocks", query={"after": str(after)}, content=body, **options)
+    query = {"after": str(after)} | ({"new": "true"} if new else {})
+    return await session.request("POST", "/blocks", query=query, content=body, **options)
 
 
-async def post(session: Session, *records: bytes, after: int = 0, **options: Any) -> wire.BlockReceipt:
+async def post(session: Session, *records: bytes, **options: Any) -> wire.BlockReceipt:
     """A block that must be taken.
 
     Raises:
         Unmet: it is not, or its receipt is none.
     """
-    answer = await send(session, b"".join(records), after=after, **options)
+    answer = await send(session, b"".join(records), **options)
     expect_status(answer, "POST /blocks", 202)
     try:
         return msgspec.json.decode(answer.body, type=wire.BlockReceipt)

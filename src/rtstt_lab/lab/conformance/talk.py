@@ -36,6 +36,7 @@ class Patience:
         gap_s: a missing chunk to become a hole.
         silence_s: a silent client to be let go of.
         hello_s: a link without a hello to be closed.
+        button_s: a button whose audio does not come to take effect.
         kept_s: a session without a link is not suspended before,
         suspended_s: and is by then.
     """
@@ -45,6 +46,7 @@ class Patience:
     gap_s: float = 30.0
     silence_s: float = 25.0
     hello_s: float = 12.0
+    button_s: float = 60.0
     kept_s: float = 110.0
     suspended_s: float = 170.0
 

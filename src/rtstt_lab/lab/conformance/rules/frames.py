@@ -10,6 +10,8 @@ from rtstt_lab.lab.conformance.subject import Subject
 from rtstt_lab.protocol import messages as wire
 
 _PING_EVERY_S: Final = 5.0
+_THREE_METRICS_S: Final = 1.5
+"""At least: once a second, and what the way shortens."""
 
 
 @check("F.greeting")
@@ -95,6 +97,49 @@ async def server_pings(subject: Subject) -> None:
         await talk.until(wire.ServerPing, within_s=2 * _PING_EVERY_S + subject.patience.answer_s)
 
 
+@check("F.api_token")
+async def api_token(subject: Subject) -> None:
+    """The API token opens any session, too."""
+    api = subject.require_token()
+    async with subject.session() as session:
+        talk = await session.open()
+        await talk.send(type="client:hello", token=api)
+        talk.expect(await talk.until(wire.SessionCreated), session_id=session.id)
+
+
+@check("F.metrics")
+async def metrics(subject: Subject) -> None:
+    """The server's figures come once a second."""
+    async with subject.session() as session:
+        talk = await session.recording()
+        for _ in range(3):
+            talk.turn()
+            await talk.until(wire.Metrics)
+        first, *_, last = [told.at_s for told in talk.told if isinstance(told.message, wire.Metrics)]
+        if last - first < _THREE_METRICS_S:
+            got = phrase("got", text=f"3 server:metrics in {last - first:.1f} s")
+            raise Unmet(f"3 server:metrics in ≥{_THREE_METRICS_S} s", got)
+
+
+@check("F.ledger")
+async def ledger(subject: Subject) -> None:
+    """Each transmission is counted once, and accepted and lost chunks together are the next number."""
+    async with subject.session() as session:
+        talk = await session.recording()
+        payload = audio.tone()
+        await talk.chunk(0, payload)
+        await talk.chunk(0, payload)
+        await talk.chunk(1, payload, crc32=1)
+        await talk.chunk(1, payload)
+        await talk.chunk(2, b"", lost=True, duration_ms=audio.CHUNK_MS, crc32=0)
+        await talk.chunk(3, payload)
+        last = await talk.until(wire.ServerAck, seq=3)
+        talk.expect(last, received=wire.Received(accepted=3, duplicate=1, rejected=2, lost=1))
+        for ack in talk.of(wire.ServerAck):
+            if ack.received.accepted + ack.received.lost != ack.next_seq:
+                raise talk.unmet("received.accepted+received.lost=next_seq", ack)
+
+
 @check("F.silent_client")
 async def silent_client(subject: Subject) -> None:
     """A client from which nothing comes is told so and let go of; its session stays."""
@@ -164,6 +209,9 @@ CHECKS: Final = (
     illegal_control,
     ping,
     server_pings,
+    api_token,
+    metrics,
+    ledger,
     silent_client,
     viewer,
     finish,

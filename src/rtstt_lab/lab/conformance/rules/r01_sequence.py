@@ -155,6 +155,21 @@ async def undecodable(subject: Subject) -> None:
         await talk.alive()
 
 
+@check("R1.unknown_format")
+async def unknown_format(subject: Subject) -> None:
+    """Audio whose format was never told, or is not accepted, is a hole; the next recorder is heard."""
+    async with subject.session() as session:
+        talk = await session.recording()
+        for seq, mime in enumerate((None, "audio/mpeg")):
+            await talk.chunk(seq, audio.tone(), stream=seq, mime=mime)
+            talk.expect(await talk.until(wire.ServerAck, seq=seq), next_seq=seq + 1, missing=())
+            await talk.until(wire.ServerError, "event>0", lambda error: error.event > 0, seq=seq, fatal=False)
+        await talk.chunk(2, audio.tone(), stream=2)
+        heard = await talk.until(wire.ServerAck, seq=2)
+        if (heard.received.accepted, heard.received.lost) != (1, 2):
+            raise talk.unmet("received={accepted: 1, lost: 2}", heard)
+
+
 CHECKS: Final = (
     duplicate,
     gap_asked_for,
@@ -164,5 +179,6 @@ CHECKS: Final = (
     checksum,
     length,
     damaged_container,
+    unknown_format,
     undecodable,
 )

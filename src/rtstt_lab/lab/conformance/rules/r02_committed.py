@@ -20,10 +20,13 @@ _PACE: Final = 2.0
 
 @check("R2.mark_moves_in_silence")
 async def mark_moves_in_silence(subject: Subject) -> None:
-    """The marks move while nobody speaks, so that the client can forget silence."""
+    """The marks move while nobody speaks, and over holes, so that the client can forget silence."""
     async with subject.session() as session:
         talk = await session.recording()
-        following = await talk.say([audio.silence(_SILENCE_CHUNK_MS)] * 24)
+        quiet = [audio.silence(_SILENCE_CHUNK_MS)]
+        hole = await talk.say(quiet * 4)
+        await talk.chunk(hole, b"", lost=True, duration_ms=_SILENCE_CHUNK_MS, crc32=0)
+        following = await talk.say(quiet * 19, hole + 1)
         half = following // 2
         await talk.until(
             wire.ServerAck,

@@ -100,6 +100,37 @@ async def takeover(subject: Subject) -> None:
         await second.say([audio.tone()])
 
 
+@check("R3.late_hello")
+async def late_hello(subject: Subject) -> None:
+    """A hello of the same client that arrives after a newer one does not take over."""
+    async with subject.session() as session:
+        await session.connect()
+        present, late = await session.open(), await session.open()
+        hello = {"type": "client:hello", "token": session.token, "resuming": True}
+        await present.send(**hello, attempt=5)
+        await present.until(wire.Status, resumed=True)
+        await late.send(**hello, attempt=3)
+        await late.refused(4400, 4409)
+        await present.alive()
+
+
+@check("R3.owed_chunks")
+async def owed_chunks(subject: Subject) -> None:
+    """What another client of the session still owed is given up when a new one comes."""
+    async with subject.session() as session:
+        talk, created = await session.connect()
+        await talk.start()
+        await talk.say([audio.tone()])
+        await talk.chunk(2, audio.tone())
+        await talk.until(wire.ServerAck, seq=2)
+        await talk.socket.drop()
+        talk = await session.open()
+        await talk.send(type="client:hello", token=created.sync.token)
+        created = await talk.until(wire.SessionCreated)
+        if (created.sync.next_seq, created.sync.received.lost) != (3, 1):
+            raise talk.unmet("sync={next_seq: 3, received: {lost: 1}}", created)
+
+
 @check("R3.controls_once")
 async def controls_once(subject: Subject) -> None:
     """Buttons that come again, on this link or the next, count once."""
@@ -205,6 +236,8 @@ CHECKS: Final = (
     snapshot,
     token_rotation,
     takeover,
+    late_hello,
+    owed_chunks,
     controls_once,
     finished_wins,
     late_outcome,

@@ -13,6 +13,7 @@ _FLOOD_CHUNK_MS: Final = 30_000
 _FASTEST: Final = 200
 """Chunks a second: beyond, the limit costs more to meet than it tells."""
 _HELD: Final = 100
+_MOST_RECONNECTIONS: Final = 100
 
 
 @check("R7.credit")
@@ -102,4 +103,22 @@ async def burst_after_reconnect(subject: Subject) -> None:
         talk.expect(last, next_seq=_HELD, missing=(), received=wire.Received(accepted=_HELD))
 
 
-CHECKS: Final = (credit, queue_full, chunk_rate, burst_after_reconnect)
+@check("R8.reconnections")
+async def reconnections(subject: Subject) -> None:
+    """More connections an hour than allowed are refused with a time to try again."""
+    async with subject.session() as session:
+        _, created = await session.connect()
+        limit = created.limits.max_reconnections_per_h
+        if not 0 < limit <= _MOST_RECONNECTIONS:
+            raise NotJudged(phrase("too_roomy"))
+        for attempt in range(1, limit + 2):
+            talk = await session.open()
+            await talk.send(type="client:hello", token=session.token, resuming=True, attempt=attempt)
+            if attempt <= limit:
+                await talk.until(wire.Status, resumed=True)
+        error = await talk.refused(4429)
+        if not error.retry_after_ms:
+            raise talk.unmet("server:error retry_after_ms>0", error)
+
+
+CHECKS: Final = (credit, queue_full, chunk_rate, burst_after_reconnect, reconnections)

@@ -46,6 +46,32 @@ async def settled(subject: Subject) -> None:
             raise
 
 
+@check("R9.flush")
+async def flush(subject: Subject) -> None:
+    """Flush has pending audio settled to finals, and the phase stays."""
+    async with subject.session(language="en") as session:
+        talk = await session.recording()
+        spoken = list(audio.pieces(subject.speech[: 2 * 16 * 3_500]))
+        await talk.control("flush", await talk.say(spoken))
+        try:
+            await talk.until(wire.TranscriptionFinal, within_s=subject.patience.recognition_s)
+        except Unmet:
+            if not talk.of(wire.TranscriptionPartial):
+                raise NotJudged(phrase("no_words")) from None
+            raise
+        if other := [status for status in talk.of(wire.Status) if status.phase != "recording"]:
+            raise talk.unmet("phase=recording", other[0])
+
+
+@check("R9.audio_never_comes", minutes=True)
+async def audio_never_comes(subject: Subject) -> None:
+    """A button whose audio does not come for half a minute takes effect all the same."""
+    async with subject.session() as session:
+        talk = await session.recording()
+        await talk.control("pause", 5)
+        await talk.until(wire.Status, phase="paused", controls=2, within_s=subject.patience.button_s)
+
+
 @check("R9.clock_stops")
 async def clock_stops(subject: Subject) -> None:
     """A pause takes no time on the audio clock."""
@@ -79,4 +105,4 @@ async def in_order(subject: Subject) -> None:
         await talk.until(wire.Status, phase="paused", controls=4)
 
 
-CHECKS: Final = (pause_at, settled, clock_stops, in_order)
+CHECKS: Final = (pause_at, settled, flush, audio_never_comes, clock_stops, in_order)

@@ -118,4 +118,18 @@ async def whole_session(subject: Subject) -> None:
             raise Unmet("start_ms in order", phrase("got", text=str(starts)))
 
 
-CHECKS: Final = (same_numbers, poll, checks, refusals, whole_session)
+@check("R10.new_client")
+async def new_client(subject: Subject) -> None:
+    """A block with new=true is a new client's: it numbers on, and what another one owed is given up."""
+    async with subject.session() as session:
+        talk = await session.recording()
+        await talk.say([audio.tone()])
+        await talk.chunk(2, audio.tone())
+        await talk.until(wire.ServerAck, seq=2)
+        await talk.socket.drop()
+        receipt = await blocks.post(session, new=True)
+        if (receipt.ack.next_seq, receipt.ack.received.lost, receipt.next_stream) != (3, 1, 1):
+            raise blocks.unlike("ack={next_seq: 3, received: {lost: 1}} next_stream=1", receipt)
+
+
+CHECKS: Final = (same_numbers, poll, checks, refusals, whole_session, new_client)

@@ -12,6 +12,7 @@ from rtstt_lab.lab.conformance.subject import SESSIONS, Subject, expect_status
 from rtstt_lab.protocol import messages as wire
 
 _FAR: Final = 10_000
+_BUTTONS: Final = 64
 
 
 @check("R12.frame_bound")
@@ -99,4 +100,21 @@ async def no_compression(subject: Subject) -> None:
             raise Unmet("Sec-WebSocket-Extensions: –", phrase("got", text=agreed))
 
 
-CHECKS: Final = (frame_bound, header_bound, nesting, numbers, window, body_bound, no_compression)
+@check("R12.buttons")
+async def buttons(subject: Subject) -> None:
+    """64 buttons at once are taken, and two a second; the others wait until they come again."""
+    async with subject.session() as session:
+        talk, _ = await session.connect()
+        begun_s = subject.probe.clock()
+        await talk.start()
+        for number in range(2, 3 * _BUTTONS):
+            await talk.control("flush", 0, n=number)
+        await talk.chunk(0)
+        ack = await talk.until(wire.ServerAck, seq=0)
+        most = _BUTTONS + 2 * (subject.probe.clock() - begun_s) + 1
+        if not 1 < ack.controls <= most:
+            raise talk.unmet(f"1<controls≤{most:.0f}", ack)
+        await talk.alive()
+
+
+CHECKS: Final = (frame_bound, header_bound, nesting, numbers, window, buttons, body_bound, no_compression)

@@ -6,6 +6,7 @@ import json
 from typing import Final
 from uuid import UUID, uuid4
 
+from rtstt_lab.lab.conformance import audio
 from rtstt_lab.lab.conformance.checks import NotJudged, Unmet, check, phrase
 from rtstt_lab.lab.conformance.subject import SESSIONS, Subject, expect_status, unmet_answer
 from rtstt_lab.protocol import messages as wire
@@ -193,6 +194,42 @@ async def full(subject: Subject) -> None:
             await subject.discard(session_id, token)
 
 
+@check("REST.paged", sessions=2)
+async def paged(subject: Subject) -> None:
+    """The list comes in pages."""
+    api = subject.require_token()
+    async with subject.session(), subject.session():
+        lengths = []
+        for limit in ("500", "1"):
+            answer = await subject.request("GET", SESSIONS, token=api, query={"limit": limit})
+            expect_status(answer, f"GET ?limit={limit}", 200)
+            lengths.append(len(answer.json()["sessions"]))
+        if lengths[0] < 2 or lengths[1] != 1:
+            raise Unmet(
+                "?limit=1: 1", phrase("got", text=f"?limit=500: {lengths[0]}, ?limit=1: {lengths[1]}")
+            )
+
+
+@check("REST.finished")
+async def finished(subject: Subject) -> None:
+    """A finished session is still known, its text can be fetched, and DELETE makes it forgotten."""
+    async with subject.session() as session:
+        talk = await session.recording()
+        await talk.control("stop", await talk.say([audio.tone()] * 2))
+        completed = await talk.until(wire.SessionCompleted, within_s=subject.patience.recognition_s)
+        await talk.send(type="client:ack", event=completed.event)
+        await talk.ends(1000)
+        answer = await session.request("GET")
+        expect_status(answer, "GET", 200)
+        if "completed" not in (answer.json() or {}).values():
+            raise unmet_answer("{phase: completed, …}", answer)
+        expect_status(await session.request("GET", "/transcript"), "GET /transcript", 200)
+        token = subject.token or session.token
+        gone = await session.request("DELETE", query={"file": "true"}, token=token)
+        expect_status(gone, "DELETE ?file=true", 204)
+        expect_status(await session.request("GET", token=token), "GET", 404, 401)
+
+
 CHECKS: Final = (
     create,
     bad_body,
@@ -200,6 +237,8 @@ CHECKS: Final = (
     own_session_only,
     state,
     listed,
+    paged,
+    finished,
     unknown,
     fresh_token,
     delete,
