@@ -23,8 +23,16 @@ from rtstt_lab.notebook.servers import kernel_server
 Page = tuple[MicCapture, "Queue[dict[str, Any]]", Callable[..., None]]
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """The one that the first page starts, and others find."""
+    server = LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("output"))
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Callable[[LocalServer], Page]]:
+def page(server: LocalServer) -> Iterator[Callable[[LocalServer], Page]]:
     """Makes a capture with a page that only listens: the widget, what it is sent, and how it speaks."""
     made: list[MicCapture] = []
 
@@ -38,7 +46,8 @@ def page(tmp_path: Path) -> Iterator[Callable[[LocalServer], Page]]:
     yield make
     for capture in made:
         capture.close()
-        capture.server.stop()
+        if capture.server is not server:
+            capture.server.stop()
 
 
 def final(segment: int, text: str) -> dict[str, Any]:
@@ -95,10 +104,10 @@ def test_what_the_page_tells_becomes_attributes(page: Callable[[LocalServer], Pa
 
 @pytest.mark.requirement("L2", "S2")
 def test_access_is_granted_and_nothing_secret_or_said_is_saved(
-    page: Callable[[LocalServer], Page], tmp_path: Path
+    page: Callable[[LocalServer], Page], server: LocalServer
 ) -> None:
     """The page is told its session, again with another token; neither token nor text is widget state."""
-    capture, sent, says = page(LocalServer(model="tiny.en", output=tmp_path))
+    capture, sent, says = page(server)
     says(type="access")
     first = sent.get(timeout=60)
     says(type="access")
@@ -118,10 +127,10 @@ def test_access_is_granted_and_nothing_secret_or_said_is_saved(
 
 @pytest.mark.requirement("S3")
 def test_the_session_is_opened_to_the_pages_origin_alone(
-    page: Callable[[LocalServer], Page], tmp_path: Path
+    page: Callable[[LocalServer], Page], server: LocalServer
 ) -> None:
     """What the page says of itself reaches the server with the session, and again when it is loaded anew."""
-    capture, sent, says = page(LocalServer(model="tiny.en", output=tmp_path))
+    capture, sent, says = page(server)
 
     def may_look(origin: str) -> bool:
         path = f"{capture.server.url}/api/streaming/sessions/{capture.session_id}"
@@ -167,9 +176,9 @@ def test_finished_session_is_shown_to_a_page_that_was_loaded_again(
 
 
 @pytest.mark.requirement("R2", "O1")
-def test_text_outlives_its_session(page: Callable[[LocalServer], Page], tmp_path: Path) -> None:
+def test_text_outlives_its_session(page: Callable[[LocalServer], Page], server: LocalServer) -> None:
     """A page that is loaded again after the session has gone is shown the text, until a new one is wanted."""
-    capture, sent, says = page(LocalServer(model="tiny.en", output=tmp_path))
+    capture, sent, says = page(server)
     says(type="access")
     first = sent.get(timeout=60)
     says(**mirrored(0, final(0, "Good morning."), partial="How", state="error"))
