@@ -151,7 +151,7 @@ def give_up(world: World, chunks: int) -> None:
             seq=seq, stream=0, captured_ms=0, sent_ms=0, duration_ms=0, bytes=0, crc32=0, lost=True
         )
         world.engine.receive_bytes(wire.encode_audio(header, b""), world.now, 1)
-        world.pump()
+        world.pass_time(1 / world.session.limits.max_chunks_per_s)
 
 
 @pytest.mark.requirement("O3", "S4", "R1")

@@ -173,6 +173,24 @@ def test_chunks_a_second_are_limited_but_held_audio_may_burst():
     assert server.session.next_seq == 31
 
 
+@pytest.mark.requirement("S4", "R1")
+def test_chunks_given_up_count_in_the_rate_and_an_outage_of_an_hour_may_be_told():
+    """A flood of them is refused, and nothing of it kept; those that a client holds all come through."""
+    server = talk()
+    for seq in range(500):
+        server.chunk(seq, b"", lost=True, duration_ms=0)
+    assert server.session.next_seq == server.session.received.lost == 40
+    assert set(server.codes()) == {"limit_chunk_rate"}
+    assert len(server.session._intake._below) <= 41
+    assert not server.session._intake._window._ahead
+    server.open(wire.ClientHello("token-1", held=(0, 14_439), resuming=True))
+    for seq in range(40, 14_440):
+        server.chunk(seq, b"", lost=True, duration_ms=250)
+    assert server.codes() == []
+    assert server.session.received == wire.Received(rejected=14_900, lost=14_440)
+    assert server.session.audio_ms == 3_600_000
+
+
 @pytest.mark.requirement("O2", "O3")
 def test_audio_beyond_the_credit_is_asked_for_later():
     """Credit shrinks with each chunk; far beyond it chunks are turned back, not dropped."""

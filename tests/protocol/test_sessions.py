@@ -14,9 +14,9 @@ from tests.protocol.edges import EDGES
 from make_traces import MIME, Walker, trace
 from protocol_world import World
 from rtstt_lab.protocol.client import ClientSettings
-from rtstt_lab.protocol.events import ChunksLost, StateChanged
+from rtstt_lab.protocol.events import ChunksLost, ErrorReceived, StateChanged
 from rtstt_lab.protocol.lifecycle import Phase
-from rtstt_lab.protocol.messages import Limits
+from rtstt_lab.protocol.messages import Limits, Received
 
 
 def check_always(world: World) -> None:
@@ -177,3 +177,26 @@ def test_a_trace_is_the_same_each_time():
     assert {"call", "args", "now", "returns", "raises", "events", "data", "deadline", "state"} == set(
         trace(11)["steps"][0]
     )
+
+
+@pytest.mark.requirement("L4", "S4")
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_an_outage_cost_is_told_at_once(begun):
+    """Five minutes, also before the first answer: what follows does not wait behind 1200 losses."""
+    world = World(ClientSettings(max_buffer_bytes=1_000))
+    world.call("start")
+    if begun:
+        world.call("connect")
+        world.advance(0.1)
+        world.cut()
+    world.reachable = False
+    for seq in range(1_220):
+        world.capture(bytes(50), mime=None if seq else MIME)
+    world.reachable = True
+    world.call("reconnect")
+    world.advance(0.5)
+    world.capture(bytes(50))
+    world.advance(2.5)
+    assert world.server.received == Received(accepted=21, rejected=1_200, lost=1_200)
+    assert not any(isinstance(event, ErrorReceived) for event in world.events)
+    check_always(world)

@@ -52,7 +52,7 @@ class ClientSession(ClientCommands):
                 wire.ClientHello(
                     token=self._token,
                     last_event=self._last_event,
-                    held=self._audio.bounds if self._synchronised else None,
+                    held=self._audio.bounds,
                     resuming=self._synchronised,
                     attempt=self._link.attempt,
                 )

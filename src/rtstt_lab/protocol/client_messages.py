@@ -26,7 +26,8 @@ class ClientHello(Message, frozen=True, tag="client:hello"):
     Attributes:
         token: the session's present token, or the API token.
         last_event: the highest numbered event applied; 0 asks for everything from the beginning.
-        held: first and last chunk in the client's buffer, or nothing if it is empty.
+        held: first and last chunk in the client's buffer, or nothing if it is empty; its numbers begin at 0,
+            unless it is ``resuming``.
         protocol: what the client speaks.
         resuming: the client has been answered before in this session; otherwise it takes its first numbers
             from `Sync`.

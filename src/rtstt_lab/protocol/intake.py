@@ -169,8 +169,9 @@ class Intake:
         try:
             if ended:
                 raise SequenceError("chunk_after_stop", seq=header.seq)
+            self._check_rate(now)
             if not given_up:
-                self._check(header, payload, now)
+                self._check(header, payload)
         except ChunkTooLargeError as error:
             problem: RtsttError | None = error
             hole = "too_large"
@@ -304,10 +305,13 @@ class Intake:
             )
         )
 
-    def _check(self, header: AudioHeader, payload: bytes, now: float) -> None:
+    def _check_rate(self, now: float) -> None:
+        """Of chunks that are given up, too: each is kept until it is disposed of, and told."""
         if self._bucket is not None and not self._bucket.take(now):
             wait_s = self._bucket.ready_at() - now
             raise LimitError("limit_chunk_rate", retry_after_s=wait_s, limit=self._limits.max_chunks_per_s)
+
+    def _check(self, header: AudioHeader, payload: bytes) -> None:
         if self.credit_ms <= -_OVERDRAFT_MS:
             raise LimitError("over_credit", retry_after_s=1.0, seq=header.seq)
         check_payload(header, payload, self._limits.max_chunk_bytes)

@@ -107,10 +107,10 @@ class AudioSender:
         return given_up
 
     def link_opened(self, limits: Limits, now: float) -> None:
-        """A link is open, and synchronised: what is held may go at once."""
+        """A link is open, and synchronised: what is held may go at once, and be told that is given up."""
         self._progress_at = now
         self._pace = TokenBucket(limits.max_chunks_per_s, limits.max_chunks_per_s, now)
-        self._pace.grant(len(self._window.waiting), now)
+        self._pace.grant(self._window.captured - self._window.next_seq, now)
 
     def acknowledged(self, ack: ServerAck, now: float) -> None:
         """The server answered a frame, or told its marks."""

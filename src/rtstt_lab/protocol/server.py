@@ -212,10 +212,11 @@ class ServerSession(ServerOrder):
             self._forget_other_client()
         elif self._restored:
             self._skip_events(hello.last_event)
-        if not self._met and hello.held:
+        if not self._met and hello.held and hello.resuming:
             self._held_seq = hello.held[1] + 1
-        held = max(0, hello.held[1] - max(hello.held[0], self.next_seq) + 1) if hello.held else 0
-        self._intake.link_opened(held, self._links.now)
+        first, last = hello.held or (0, -1)
+        wanted = max(first, self.next_seq) if hello.resuming else first
+        self._intake.link_opened(max(0, last - wanted + 1), self._links.now)
         self._audio_at = self._links.now
         self._ack_due = False
         self._credit_told = self.credit_ms

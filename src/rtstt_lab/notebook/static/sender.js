@@ -86,11 +86,11 @@ export class AudioSender {
     return given_up;
   }
 
-  /** A link is open, and synchronised: what is held may go at once. */
+  /** A link is open, and synchronised: what is held may go at once, and be told that is given up. */
   link_opened(limits, now) {
     this.#progress_at = now;
     this.#pace = new TokenBucket(limits.max_chunks_per_s, limits.max_chunks_per_s, now);
-    this.#pace.grant(this.#window.waiting.length, now);
+    this.#pace.grant(this.#window.captured - this.#window.next_seq, now);
   }
 
   /** The server answered a frame, or told its marks. */

@@ -34,7 +34,7 @@ export class ClientSession extends ClientCommands {
       type: "client:hello",
       token: this._token,
       last_event: this._last_event,
-      held: this._synchronised ? this._audio.bounds : null,
+      held: this._audio.bounds,
       resuming: this._synchronised,
       attempt: this._link.attempt,
     };
