@@ -74,6 +74,15 @@ def test_times_decide_between_two_equal_runs_of_words(text: str, repeated: list[
         assert spoken((*said, *in_no_time)) == said
 
 
+def test_a_word_that_the_edge_had_cut_is_known_again_when_it_is_whole() -> None:
+    """It begins before the end that was known of it; a word that is really said twice begins after it."""
+    again = (Word(" Fail", 6.72, 6.88, 0.5), Word(" again.", 6.88, 7.16, 1.0))
+    whole = (*again, Word(" Fail", 7.64, 8.34, 0.9), Word(" better.", 8.34, 8.66, 1.0))
+    assert continuation((*again, Word(" Fail", 7.72, 7.72, 0.7)), whole) == 3
+    twice = words("very very much")
+    assert continuation(twice[:1], twice) == 1
+
+
 def test_a_phrase_that_the_model_says_twice_is_committed_once() -> None:
     """In the midst of a window as at its end; a new word that has no time yet is no repetition."""
     twice = (

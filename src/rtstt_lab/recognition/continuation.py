@@ -48,7 +48,9 @@ def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
             fresh.append(min(paired, row[column + 1] + _SKIP, fresh[column] + _SKIP))
         row = fresh
         following_s = words[index + 1].start_s if index + 1 < len(words) else math.inf
-        cost = row[-1] + _boundary_cost(end_s, word.end_s, following_s)
+        # The last word may have been cut by the edge of its window: then it ends later than was known.
+        same = word_key(word.text) == word_key(committed[-1].text)
+        cost = row[-1] + _boundary_cost(end_s, word.start_s if same else word.end_s, following_s)
         if cost <= best_cost:
             best, best_cost = index + 1, cost
     return best
