@@ -20,6 +20,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 import make_environment
+import make_promises
 import make_requirements
 from rtstt_lab.lab.conformance.report import markdown
 from rtstt_lab.lab.conformance.rules import CHECKS
@@ -93,8 +94,8 @@ def lifecycle(text: str) -> str:
 
 
 def conformance(text: str) -> str:
-    """The document with its table of checks made anew."""
-    return between_markers(text, [markdown(CHECKS, "en")])
+    """The document with its tables made anew: the checks, and the sentences that they prove."""
+    return between_markers(text, [markdown(CHECKS, "en"), make_promises.HEADING, make_promises.render()])
 
 
 def between_markers(text: str, parts: Sequence[str]) -> str:

@@ -79,3 +79,14 @@ def anybody_may_reconnect_for_ever(patch):
 @broken("R12.buttons R12.nesting", "R12.buttons")
 def buttons_come_at_any_rate(patch):
     patch(TokenBucket, "take", lambda *_: True)
+
+
+@broken("R2.text_comes R2.marks_hold", "R2.text_comes", long=True)
+def every_view_is_told_twice(patch):
+    partial = ServerSession.partial
+
+    def twice(self, view):
+        partial(self, view)
+        partial(self, view)
+
+    patch(ServerSession, "partial", twice)

@@ -91,8 +91,16 @@ async def text_comes(subject: Subject) -> None:
         starts = [word.start_ms for final in finals for word in final.words]
         if starts != sorted(starts) or len({final.segment for final in finals}) != len(finals):
             raise talk.unmet("start_ms in order, one final a segment", finals[-1])
-        if not talk.of(wire.TranscriptionPartial):
+        partials = talk.of(wire.TranscriptionPartial)
+        if not partials:
             raise Unmet("server:transcription_partial", phrase("got", text="–"))
+        views = [(partial.segment, partial.revision) for partial in partials]
+        if views != sorted(set(views)):
+            raise talk.unmet("(segment, revision) in order, each once", partials[-1])
+        messages = [told.message for told in talk.told]
+        finalizing = next(m for m in messages if isinstance(m, wire.Status) and m.phase == "finalizing")
+        if messages.index(finals[-1]) > messages.index(finalizing):
+            raise talk.unmet("server:transcription_final … server:status phase=finalizing", finals[-1])
 
 
 @check("R2.marks_hold", when="afterwards")

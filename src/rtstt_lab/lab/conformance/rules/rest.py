@@ -61,12 +61,17 @@ async def no_token(subject: Subject) -> None:
 
 @check("REST.own_session_only", sessions=2)
 async def own_session_only(subject: Subject) -> None:
-    """A session's token opens that session and no other."""
+    """A session's token opens that session and no other, and makes none."""
     async with subject.session() as mine, subject.session() as other:
         for method, path in (("GET", ""), ("GET", "/transcript"), ("DELETE", "")):
             answer = await other.request(method, path, token=mine.token)
             expect_status(answer, f"{method} {path}", 401, 403, 404)
         expect_status(await other.request("GET"), "GET", 200)
+        if subject.token:
+            answer = await subject.request("POST", SESSIONS, token=mine.token, content=b"{}")
+            if answer.status == 201:
+                await subject.discard(answer.json()["session_id"], answer.json().get("session_token"))
+            expect_status(answer, "POST", 401, 403)
 
 
 @check("REST.state")
