@@ -257,5 +257,8 @@ def _progress(work_s: float) -> Iterator[benchmark.Progress]:
 
         def advance(recording_id: str, audio_s: float) -> None:
             bar.update(task, description=recording_id, advance=audio_s)
+            shown = bar.tasks[0]
+            if shown.total is not None and shown.completed > shown.total:  # work that was added on the way
+                bar.update(task, total=round(shown.completed))
 
         yield advance

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rtstt_lab.analysis.metrics import Signature
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.sources import CHUNK_MS, AudioChunk, pcm_chunks
+from rtstt_lab.errors import UsageError
 from rtstt_lab.lab.bench import campaign, damage
 from rtstt_lab.lab.bench.campaign import Trial
 from rtstt_lab.lab.bench.mortal import MortalServer
@@ -66,7 +67,7 @@ class Plan:
         """The sessions, in their order.
 
         Raises:
-            UsageError: an unknown kind, or one that no recording has room for.
+            UsageError: an unknown kind, one that no recording has room for, or nobody speaks in any.
         """
         return self._part(0, self.wanted, known=())
 
@@ -82,6 +83,8 @@ class Plan:
 
     def _part(self, part: int, counts: Counter[str], known: Sequence[str]) -> list[Trial]:
         spoken = [recording for recording in self.corpus if len(self.speech_s[recording.id])]
+        if not spoken:
+            raise UsageError("bench_nothing")
         trials = campaign.draw_up(spoken, self.speech_s, counts, seed=self.seed, part=part)
         return campaign.with_clean_runs(trials, seed=self.seed, known=known)
 
