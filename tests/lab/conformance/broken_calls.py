@@ -26,7 +26,7 @@ def any_token_opens_everything(patch):
     patch(auth, "matches", lambda token, *hashes: token is not None)
 
 
-@broken("REST", "REST.delete")
+@broken("REST", "REST.delete", "REST.finished")
 def a_second_delete_is_a_mistake(patch):
     async def delete(self, session_id, token, *, file):
         found = self.authorise(session_id, token)

@@ -29,7 +29,7 @@ def credit_never_shrinks(patch):
 
 @broken("7", "R7.queue_full")
 def a_full_queue_takes_everything(patch):
-    def unlimited(self, header, payload, now):
+    def unlimited(self, header, payload, *_):
         intake.check_payload(header, payload, self._limits.max_chunk_bytes)
 
     patch(Intake, "_check", unlimited)
