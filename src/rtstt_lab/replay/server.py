@@ -1,4 +1,4 @@
-"""The server of a virtual session: engine, worker and journal; suspended and taken up like a real one."""
+"""The server of a virtual session: engine, worker, journal; suspended, killed, taken up like a real one."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class VirtualServer:
 
     Attributes:
         suspensions: how often the session was let go, but for its journal.
+        kills: how often the server was killed.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class VirtualServer:
         settings: EngineSettings,
         cost: Cost,
     ) -> None:
-        self.suspensions = 0
+        self.suspensions = self.kills = 0
         self._agenda = agenda
         self._recognizer = recognizer
         self._settings = settings
@@ -78,7 +79,7 @@ class VirtualServer:
         record = SessionRecord(SESSION, model, started_at, language)
         self._records: list[Record] = [record]
         self._spent_s = 0.0
-        self._suspended = False
+        self._suspended = self._killed = False
         self._engine, self._machine = self._make(record, None)
         agenda.at(agenda.now_s, self._sample)
 
@@ -88,20 +89,21 @@ class VirtualServer:
         return self._spent_s + self._machine.cpu_s
 
     def link_opened(self, now: float, link: int) -> None:
-        """A socket was accepted; a suspended session is taken up for it."""
+        """A socket was accepted; a session that is a journal only is taken up for it."""
         self._wake()
         self._engine.link_opened(now, link)
 
     def receive_block(
         self, body: bytes, now: float, *, token: str, after: int, new: bool = False
     ) -> BlockReceipt:
-        """A block came; a suspended session is taken up for it."""
+        """A block came; a session that is a journal only is taken up for it."""
         self._wake()
         return self._engine.receive_block(body, now, token=token, after=after, new=new)
 
     def link_lost(self, link: int, now: float) -> None:
         """The socket is gone."""
-        self._engine.link_lost(link, now)
+        if not self._killed:
+            self._engine.link_lost(link, now)
 
     def receive_text(self, frame: str, now: float, link: int) -> None:
         """A text frame came."""
@@ -127,6 +129,8 @@ class VirtualServer:
         """
         closings: list[CloseLink] = []
         now = self._agenda.now_s
+        if self._killed:
+            return [], []
         for effect in self._engine.effects():
             match effect:
                 case FeedAudio() | FeedHole() | Recognise():
@@ -144,13 +148,19 @@ class VirtualServer:
                     self.suspensions += 1
         return closings, self._engine.data_to_send(now)
 
+    def kill(self) -> None:
+        """As ``kill -9``: only the journal is left, for the next one, which comes when it is asked for."""
+        self._suspended = self._killed = True
+        self.kills += 1
+        self._machine.close()
+
     def close(self) -> None:
         """Ends the worker."""
         self._machine.close()
 
     def _wake(self) -> None:
         if self._suspended:
-            self._suspended = False
+            self._suspended = self._killed = False
             self._spent_s += self._machine.cpu_s
             state = recover(self._records)
             self._engine, self._machine = self._make(state.session, state)

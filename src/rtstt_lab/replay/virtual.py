@@ -25,7 +25,7 @@ from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, CloseLink, OpenLink, SendBlock
 from rtstt_lab.protocol.lifecycle import Link, Mode
 from rtstt_lab.replay.agenda import Agenda
-from rtstt_lab.replay.faults import FaultSchedule
+from rtstt_lab.replay.faults import Cut, FaultSchedule, Kill
 from rtstt_lab.replay.link import VirtualNetwork
 from rtstt_lab.replay.machine import Cost, Measured
 from rtstt_lab.replay.server import FIRST_TOKEN, SESSION, MakeRecognizer, VirtualServer
@@ -44,12 +44,14 @@ class Replayed:
         process_cpu_s: CPU seconds that the server's side took.
         happened: faults that met something, as they came to pass; in real time only.
         suspensions: how often the server let go of the session, but for its journal; in virtual time only.
+        kills: how often it was killed; in virtual time only.
     """
 
     result: SessionResult
     process_cpu_s: float
     happened: tuple[Happened, ...] = ()
     suspensions: int = 0
+    kills: int = 0
 
 
 def replay_virtually(
@@ -74,7 +76,7 @@ def replay_virtually(
         model: its name, as told to the client.
         started_at: for the transcript; aware.
         language: ISO 639-1 code; ``None`` is detection.
-        faults: what link and messages suffer; default nothing.
+        faults: what link, messages and server suffer; default nothing.
         cost: of each piece of work; default what it takes here.
         seed: of jitter and corruption.
         client_settings: of the client's patience.
@@ -82,9 +84,10 @@ def replay_virtually(
         observers: told every event of the client's session, with its virtual time.
 
     Raises:
-        UsageError: faults that need a real server.
+        UsageError: a fault that needs a real server: one cannot be stopped here, only killed.
     """
-    if faults and (unreal := faults.process_faults()):
+    unreal = [fault for fault in faults.process_faults() if not isinstance(fault, Kill)] if faults else ()
+    if unreal:
         raise UsageError("fault_process", fault=unreal[0].kind)
     session = _VirtualSession(
         recognizer,
@@ -128,7 +131,8 @@ class _VirtualSession:
             settings=server_settings,
             cost=cost,
         )
-        self._network = VirtualNetwork(agenda, self._client, self._server, faults, seed=seed)
+        self._kills = [fault for fault in faults.faults if isinstance(fault, Kill)]
+        self._network = VirtualNetwork(agenda, self._client, self._server, _of_the_link(faults), seed=seed)
         self._recorder = SessionRecorder()
         self._observers = observers
         self._origin_s: float | None = None
@@ -145,7 +149,8 @@ class _VirtualSession:
                     raise RuntimeError("the session does not end")
         finally:
             self._server.close()
-        return Replayed(self._result(), self._server.cpu_s, suspensions=self._server.suspensions)
+        server = self._server
+        return Replayed(self._result(), server.cpu_s, suspensions=server.suspensions, kills=server.kills)
 
     def _over(self) -> bool:
         done = self._client.over and self._client.mode is Mode.STREAM
@@ -171,6 +176,8 @@ class _VirtualSession:
     def _begin(self) -> None:
         """The server has answered for the first time: recording begins."""
         now = self._origin_s = self._agenda.now_s
+        for fault in self._kills:  # before its links break: a dead server hears nothing of that
+            self._agenda.at(now + fault.at_s, self._server.kill)
         self._network.begin(now)
         self._press("start")
         audio_ms = 0
@@ -272,3 +279,12 @@ class _VirtualSession:
             error=None if complete else ConnectionFailedError("connection_given_up"),
             events=self._recorder.events(),
         )
+
+
+def _of_the_link(faults: FaultSchedule) -> FaultSchedule:
+    """What the network suffers: of a server that is dead, its connections break, and new ones are refused."""
+    of_the_link = (
+        Cut(at_s=fault.at_s, duration_s=fault.duration_s) if isinstance(fault, Kill) else fault
+        for fault in faults.faults
+    )
+    return FaultSchedule.of(*of_the_link, after_stop=faults.after_stop)
