@@ -26,6 +26,7 @@ from rtstt_lab.replay.faults import (
     HalfOpen,
     Kill,
     Reordered,
+    Sigstop,
 )
 from rtstt_lab.replay.machine import Fitted, Measured
 from rtstt_lab.replay.realtime import replay_in_real_time
@@ -135,10 +136,36 @@ def test_damaged_repeated_missing_and_late_chunks_lose_no_word(replay: Replay) -
     assert "reconnecting" not in set(tampered.result.tables["states"]["shown"].dropna())
 
 
-def test_a_process_cannot_be_killed_in_virtual_time(replay: Replay) -> None:
-    """There is none: said before anything is replayed."""
-    with pytest.raises(UsageError, match="kill"):
-        replay(faults=FaultSchedule.of(Kill(at_s=1.0, duration_s=1.0)))
+@pytest.mark.requirement("R1", "C4")
+def test_a_server_that_is_killed_loses_no_word(replay: Replay) -> None:
+    """Twice while words are said, and when stop was pressed: the next one goes on from the journal."""
+    faults = FaultSchedule.of(*(Kill(at_s=at_s, duration_s=0.8) for at_s in (2.3, 6.1, 10.0)))
+    clean, killed = replay(), replay(faults=faults)
+    assert killed.kills == 3
+    assert killed.result.error is None
+    assert normalizer("en")(killed.result.text) == normalizer("en")(clean.result.text)
+    ledger = killed.result.ledger
+    assert ledger.balanced()
+    assert (ledger.lost, ledger.held) == (0, 0)
+
+
+@pytest.mark.requirement("R1", "L5")
+def test_a_server_that_is_killed_before_its_last_word_arrives(replay: Replay) -> None:
+    """The session was saved, and its client does not know: the next server tells."""
+    far = Delay(at_s=0, duration_s=math.inf, delay_s=0.3)
+    ended_s = replay(faults=FaultSchedule.of(far)).result.events[-1]["at_s"]
+    for before_s in (0.15, 0.4):
+        kill = Kill(at_s=ended_s - before_s, duration_s=0.5)
+        killed = replay(faults=FaultSchedule.of(far, kill))
+        assert killed.kills == 1
+        assert killed.result.error is None
+        assert normalizer("en")(killed.result.text) == WORDS
+
+
+def test_a_process_cannot_be_stopped_in_virtual_time(replay: Replay) -> None:
+    """There is none: said before anything is replayed, and where it can be done."""
+    with pytest.raises(UsageError, match=r"sigstop.*rtstt bench faults"):
+        replay(faults=FaultSchedule.of(Sigstop(at_s=1.0, duration_s=1.0)))
 
 
 @pytest.mark.requirement("L4")
