@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # what is imported here is imported for every test
+    from rtstt_lab.client.local import LocalServer
+    from rtstt_lab.recognition.whisper import WhisperDecoder
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """One server with tiny.en for all tests that only ask it for something."""
+    from rtstt_lab.client.local import LocalServer  # noqa: PLC0415
+
+    with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("output")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tiny() -> WhisperDecoder:
+    """tiny.en in this process."""
+    from rtstt_lab.recognition.models import ModelStore  # noqa: PLC0415
+    from rtstt_lab.recognition.whisper import WhisperDecoder  # noqa: PLC0415
+
+    return WhisperDecoder.load(ModelStore().resolve("tiny.en"))

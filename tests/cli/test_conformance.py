@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from rtstt_lab.client.local import LocalServer
 from rtstt_lab.errors import UsageError
 
 from .conftest import Run
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """A server of this package."""
-    with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("output")) as running:
-        yield running
 
 
 def test_one_rule_of_ours(rtstt: Run, server: LocalServer, tmp_path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -29,13 +28,6 @@ def sentence(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path, load_audio(Corpus.shipped("en")["en_laboratory"])[: 5 * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ
     )
     return path
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """Somebody else's server."""
-    with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("theirs")) as running:
-        yield running
 
 
 @pytest.mark.requirement("D3", "M1", "M3")
@@ -67,9 +59,10 @@ def test_json_is_one_object_a_file(rtstt: Run, sentence: Path, tmp_path: Path) -
     assert [path.name for path in saved] == sorted(Path(each["file"]).name for each in (first, second))
 
 
-def test_in_real_time_latencies_are_measured(rtstt: Run, sentence: Path) -> None:
+def test_in_real_time_latencies_are_measured(rtstt: Run, sentence: Path, server: LocalServer) -> None:
     """Without --fast the words' and the chunks' latencies are figures, in seconds."""
-    done = rtstt("transcribe", sentence, "--model", "tiny.en", "--language", "en", "--json")
+    asked = ("transcribe", sentence, "--server", server.url, "--language", "en", "--json")
+    done = rtstt(*asked, RTSTT_TOKEN=server.token)
     assert done.returncode == 0, done.stderr
     metrics = json.loads(done.stdout)["metrics"]
     for name in ("final_latency_s", "partial_latency_s"):

@@ -98,12 +98,11 @@ def assert_reads_as_uncut(uncut: list[Word], words: list[Word], kills_s: list[fl
 
 
 @pytest.mark.requirement("E4", "L4", "R1")
-def test_speech_goes_on_where_servers_died(root: Path) -> None:
+def test_speech_goes_on_where_servers_died(root: Path, tiny: WhisperDecoder) -> None:
     """A passage in WebM, its server killed twice in mid-sentence, reads as without."""
-    decoder = WhisperDecoder.load(ModelStore().resolve("tiny.en"))
     samples, mime, kills = speech(root, "en_laboratory", 11.0), "audio/webm;codecs=opus", (5, 13)
-    uncut = transcribe(decoder, samples, mime, ())
-    words = transcribe(decoder, samples, mime, kills)
+    uncut = transcribe(tiny, samples, mime, ())
+    words = transcribe(tiny, samples, mime, kills)
     assert_reads_as_uncut(uncut, words, [(kill + 1) / 4 for kill in kills])
 
 

@@ -17,7 +17,6 @@ from rtstt_lab.engine import effects as fx
 from rtstt_lab.engine.journal import MarkRecord
 from rtstt_lab.errors import AudioDecodeError, RecognitionError, SequenceError
 from rtstt_lab.protocol.lifecycle import Shown
-from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder
 from rtstt_lab.types import PCM, AudioFormat, Final, Samples
@@ -27,11 +26,6 @@ SAID = (
     "welcome to the laboratory for real-time speech recognition while a person speaks the microphone picks "
     "up the voice in small pieces and sends them to the server"
 )
-
-
-@pytest.fixture(scope="module")
-def decoder() -> WhisperDecoder:
-    return WhisperDecoder.load(ModelStore().resolve("tiny.en"))
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +49,7 @@ def pcm(samples: Samples) -> bytes:
 
 @pytest.mark.requirement("L3", "L5", "D1", "D2")
 @pytest.mark.parametrize("mime", [PCM.mime, "audio/webm;codecs=opus"])
-def test_speech_becomes_its_transcript(
-    decoder: WhisperDecoder, speech: Samples, mime: str, root: Path
-) -> None:
+def test_speech_becomes_its_transcript(tiny: WhisperDecoder, speech: Samples, mime: str, root: Path) -> None:
     """A spoken passage, sent in chunks, is saved whole, its words where they were said."""
     if mime == PCM.mime:
         data = pcm(speech)
@@ -65,7 +57,7 @@ def test_speech_becomes_its_transcript(
     else:
         data = record(mime, np.repeat(speech, 3))
         chunks = cut(data, list(range(1_000, len(data), 1_000)))
-    worker = worker_of(decoder)
+    worker = worker_of(tiny)
     world = World(worker)
     world.start()
     for chunk in chunks:
@@ -93,9 +85,9 @@ def test_speech_becomes_its_transcript(
     assert len(marks) >= 4
 
 
-def test_silence_is_committed_as_it_comes(decoder: WhisperDecoder) -> None:
+def test_silence_is_committed_as_it_comes(tiny: WhisperDecoder) -> None:
     """Ten seconds without speech give no words, no decodes, and free the client's buffer all the same."""
-    world = World(worker_of(decoder))
+    world = World(worker_of(tiny))
     world.start()
     for _ in range(40):
         world.send(bytes(8_000), 250)
@@ -108,13 +100,13 @@ def test_silence_is_committed_as_it_comes(decoder: WhisperDecoder) -> None:
 
 @pytest.mark.requirement("E2")
 def test_what_one_step_said_survives_the_next_ones_failure(
-    decoder: WhisperDecoder, speech: Samples, monkeypatch: pytest.MonkeyPatch
+    tiny: WhisperDecoder, speech: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When settling fails at its second utterance, the first one's words come with the next answer."""
-    worker = worker_of(decoder)
+    worker = worker_of(tiny)
     two = np.concatenate([speech[:64_000], np.zeros(16_000, np.float32), speech[68_000:100_000]])
     worker.feed(fx.FeedAudio(0, 0, pcm(two), PCM, 7_000, 0))
-    decode, calls = decoder.decode_window, []
+    decode, calls = tiny.decode_window, []
 
     def failing(*args: object, **keywords: object) -> object:
         calls.append(args)
@@ -122,7 +114,7 @@ def test_what_one_step_said_survives_the_next_ones_failure(
             raise RecognitionError("recognition_failed", start_s=0.0, reason="scripted")
         return decode(*args, **keywords)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decoder, "decode_window", failing)
+    monkeypatch.setattr(tiny, "decode_window", failing)
     with pytest.raises(RecognitionError):
         worker.recognise(fx.Recognise(1, "settle"))
     report = worker.recognise(fx.Recognise(2, "skip"))
@@ -133,12 +125,12 @@ def test_what_one_step_said_survives_the_next_ones_failure(
     assert report.hearing.settled_s == pytest.approx(7.0, abs=0.5)
 
 
-def test_marks_and_restarts_of_a_container(decoder: WhisperDecoder, speech: Samples) -> None:
+def test_marks_and_restarts_of_a_container(tiny: WhisperDecoder, speech: Samples) -> None:
     """A container's chunks complete late, and a fresh decoder may start where the report says."""
     mime = "audio/webm;codecs=opus"
     assert mime in KINDS
     data = record(mime, np.repeat(np.zeros(48_000, np.float32), 3))
-    worker, reports = worker_of(decoder), []
+    worker, reports = worker_of(tiny), []
     for seq, chunk in enumerate(cut(data, list(range(600, len(data), 120)))):
         reports.append(worker.feed(fx.FeedAudio(seq, 0, chunk, AudioFormat.from_mime(mime), 250, 250 * seq)))
     assert all(report.complete_seq <= seq + 1 for seq, report in enumerate(reports))
@@ -149,9 +141,9 @@ def test_marks_and_restarts_of_a_container(decoder: WhisperDecoder, speech: Samp
     worker.close()
 
 
-def test_a_recorder_that_is_over_is_refused(decoder: WhisperDecoder) -> None:
+def test_a_recorder_that_is_over_is_refused(tiny: WhisperDecoder) -> None:
     """A new recorder ends the one before it; its late chunks are refused, and so is what is no audio."""
-    worker = worker_of(decoder)
+    worker = worker_of(tiny)
     worker.feed(fx.FeedAudio(0, 0, bytes(320), PCM, 10, 0))
     worker.feed(fx.FeedAudio(1, 1, bytes(320), PCM, 10, 10))
     with pytest.raises(SequenceError):

@@ -41,10 +41,5 @@ def store() -> ModelStore:
 
 
 @pytest.fixture(scope="session")
-def tiny(store: ModelStore) -> WhisperDecoder:
-    return WhisperDecoder.load(store.resolve("tiny.en"))
-
-
-@pytest.fixture(scope="session")
 def base(store: ModelStore) -> WhisperDecoder:
     return WhisperDecoder.load(store.resolve("base"))

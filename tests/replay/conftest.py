@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from rtstt_lab.client.sources import AudioChunk, pcm_chunks
-from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.recognition.streaming import StreamingRecognizer
 from rtstt_lab.recognition.whisper import WhisperDecoder
 from rtstt_lab.replay.corpus import Corpus, load_audio
@@ -13,10 +12,9 @@ from rtstt_lab.replay.server import MakeRecognizer
 
 
 @pytest.fixture(scope="session")
-def recognizer() -> MakeRecognizer:
+def recognizer(tiny: WhisperDecoder) -> MakeRecognizer:
     """Makes a fresh recognizer on one loaded tiny.en, which reads the clock that it is given."""
-    decoder = WhisperDecoder.load(ModelStore().resolve("tiny.en"))
-    return lambda clock, start: StreamingRecognizer(decoder, language="en", start=start, clock=clock)
+    return lambda clock, start: StreamingRecognizer(tiny, language="en", start=start, clock=clock)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -228,12 +228,6 @@ def test_measured_cost_is_what_was_spent(replay: Replay) -> None:
     assert replayed.process_cpu_s > 0
     assert Measured(4.0)(None, 0.5) == 2.0
     assert replayed.result.tables["resources"]["process_cpu_s"].max() <= replayed.process_cpu_s
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    with LocalServer(model="tiny.en", output=tmp_path_factory.mktemp("output")) as running:
-        yield running
 
 
 @pytest.mark.requirement("E4")
