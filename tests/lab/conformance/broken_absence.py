@@ -17,23 +17,25 @@ from rtstt_lab.server.registry import SessionRegistry
 ABSENCE = []
 
 
-def absent(rules, *failing, long=False):
-    """Declares one: by which checks it is examined, and which of them must fail."""
+def absent(rules, *failing, long=False, suspended_s=20.0):
+    """Declares one: the checks it is examined by, those that must fail, the wait for a suspension."""
 
     def declared(breaks):
         marks = [pytest.mark.long] if long else []
-        ABSENCE.append(pytest.param(breaks, rules.split(), set(failing), id=breaks.__name__, marks=marks))
+        ABSENCE.append(
+            pytest.param(breaks, rules.split(), set(failing), suspended_s, id=breaks.__name__, marks=marks)
+        )
         return breaks
 
     return declared
 
 
-@absent("R4.suspended", "R4.suspended")
+@absent("R4.suspended", "R4.suspended", suspended_s=1.0)
 def nothing_is_ever_suspended(patch):
     patch(SessionEngine, "_give_up_waiting", lambda self: None)
 
 
-@absent("R4.suspended", "R4.suspended")
+@absent("R4.suspended", "R4.suspended", long=True, suspended_s=1.0)
 def sessions_are_released_instead(patch):
     patch(SessionEngine, "_give_up_waiting", lambda self: self._release())
 
@@ -43,7 +45,7 @@ def suspended_sessions_are_forgotten(patch):
     patch(SuspendedSessions, "add", lambda self, host: None)
 
 
-@absent("R4.suspended", "R4.suspended")
+@absent("R4.suspended", "R4.suspended", long=True)
 def what_was_not_committed_counts_as_heard(patch):
     def ahead(state):
         return msgspec.structs.replace(state.intake, next_seq=state.intake.next_seq + 4)

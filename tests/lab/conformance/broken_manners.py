@@ -49,7 +49,7 @@ def rejections_are_not_counted(patch):
     patch(Intake, "received", kind)
 
 
-@broken("R1.duplicate R1.unknown_format", "R1.unknown_format")
+@broken("R1.duplicate R1.unknown_format", "R1.unknown_format", long=True)
 def every_format_is_taken_for_pcm(patch):
     patch(Intake, "_format_of", lambda self, header: AudioFormat.from_mime("audio/pcm;rate=16000"))
 

@@ -13,7 +13,7 @@ from rtstt_lab.lab.conformance.talk import Talk
 from rtstt_lab.lab.conformance.words import judge_times
 from rtstt_lab.protocol import messages as wire
 
-_LOOKS: Final = 60
+_LOOKS: Final = 100
 """How often it is looked whether a session is suspended by now."""
 _SPOKEN_MS: Final = 6_000
 _CUT_MS: Final = 8_000
