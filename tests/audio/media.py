@@ -35,9 +35,10 @@ def chirp(duration_s: float, seed: int = 0) -> Samples:
     return (tone + np.random.default_rng(seed).normal(0, 0.01, len(time_s))).astype(np.float32)
 
 
-def record(mime: str, samples_48k: Samples) -> bytes:
-    """What a recorder of this type writes for the samples, header and all."""
+def record(mime: str, samples_48k: Samples, **muxing: str) -> bytes:
+    """What a recorder of this type writes for the samples, header and all; ``muxing``: other options."""
     container, codec, options = KINDS[mime]
+    options = options | muxing
     sink = io.BytesIO()
     with av.open(sink, "w", format=container, options=options) as target:
         stream = target.add_stream(codec, rate=RATE_HZ, layout="mono")

@@ -48,6 +48,27 @@ def test_a_decoder_that_swallows_everything_is_opened_again() -> None:
     assert abs(offset_of(heard, TRUE, len(TRUE) - 6_000)) <= 40
 
 
+@pytest.mark.requirement("E2", "L4")
+@pytest.mark.parametrize("taken_up", [False, True], ids=["begun", "taken up"])
+def test_a_recorder_that_begins_late_and_writes_seldom_is_no_silent_one(taken_up: bool) -> None:
+    """Pages of a second, a minute into a session: how long no audio comes counts from the first chunk."""
+    data = record("audio/ogg;codecs=opus", SPEECH, page_duration="1000000")
+    pages = [at for at in range(len(data)) if data.startswith(b"OggS", at)]
+    header, audio = data[: pages[2]], data[pages[4] if taken_up else pages[2] :]
+    begin_s = 2.0 if taken_up else 0.0
+    size = round(len(audio) * CHUNK_S / (SECONDS - begin_s))
+    chunks = cut(audio, list(range(0, len(audio), size)))
+    first_payload = header if taken_up else b""
+    with StreamDecoder(
+        AudioFormat.from_mime("audio/ogg;codecs=opus"), first_payload=first_payload, begin_s=begin_s
+    ) as decoder:
+        chunks[0] = chunks[0] if taken_up else header + chunks[0]
+        parts = [decoder.feed(c, captured_end_s=60 + (n + 1) * CHUNK_S) for n, c in enumerate(chunks)]
+        heard = np.concatenate([*parts, decoder.finish()])
+        assert decoder.lost_s == 0
+    assert len(heard) / 16_000 == pytest.approx(SECONDS - begin_s, abs=0.1)
+
+
 @pytest.mark.requirement("E2")
 def test_a_decoder_that_stays_silent_is_given_up_and_its_time_kept() -> None:
     """After 8 s of bytes without audio: an error, then holes; no second of the time is lost."""

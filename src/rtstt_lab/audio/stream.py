@@ -199,6 +199,7 @@ class _Container:
         first = self._fed_bytes == 0
         if first:
             self._first_bytes = len(payload)
+            self._heard_until_s = self._opened_at_s = captured_end_s or 0.0
         if not self._header_whole:
             self._begin(payload, self._fed_bytes)
             self._header_at_once = self._header_whole and len(self._header) <= self._first_bytes
