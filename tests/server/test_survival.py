@@ -17,7 +17,7 @@ from tests.client.actions import after
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.client.result import SessionResult
-from rtstt_lab.client.sources import AudioChunk, pcm_chunks, real_time
+from rtstt_lab.client.sources import AudioChunk, as_taken, pcm_chunks, real_time
 from rtstt_lab.client.streaming import StreamingClient
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, FinalReceived, Resumed, StateChanged, StatusReceived
@@ -193,7 +193,7 @@ async def test_killed_while_paused_and_before_the_first_word(
 
     async def source() -> AsyncIterator[AudioChunk]:
         number = 0
-        async for chunk in after(real_time(pcm_chunks(clip)), {1: lambda: kill(server)}):
+        async for chunk in after(as_taken(pcm_chunks(clip)), {1: lambda: kill(server)}):
             if number == BETWEEN_SENTENCES:
                 streaming.pause()
                 await paused.wait()
