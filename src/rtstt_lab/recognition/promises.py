@@ -71,6 +71,20 @@ class Promises:
         """The promised words of the last minute that lie in a window which begins there."""
         return [word for word in self._recent if word.start_s >= start_s - _SAME_S]
 
+    def text_since(self, start_s: float, reread_words: int | None) -> str:
+        """The promised text that a window begins with, for a decode to go on from.
+
+        From a word that was misheard, or is only half of one, the model would not find its way: the newest
+        are left to be decoded again.
+
+        Args:
+            start_s: where the window begins.
+            reread_words: so many; ``None``: all of them.
+        """
+        promised = self.since(start_s)
+        count = 0 if reread_words is None else max(0, len(promised) - reread_words)
+        return "".join(word.text for word in promised[:count])
+
     def text_before(self, start_s: float) -> str:
         """The promised text that ends where a window begins."""
         text = self._before + "".join(word.text for word in self._open)

@@ -24,6 +24,7 @@ class RecognizerSettings:
         carry_s: the window of a new utterance takes in what was said so shortly before; 0 takes in nothing.
         reread_words: a decode while somebody speaks is given the promised words of its window but for the
             newest few, so many, and goes on from there; ``None`` decodes all of the window anew.
+        settle_reread_words: the same of the decode at the end of an utterance.
         beam_size: of the decodes while somebody speaks.
         settle_beam_size: of the one at the end of an utterance.
         settle_thoroughly: that one is checked, and done again over the padded window where it is in doubt.
@@ -43,6 +44,7 @@ class RecognizerSettings:
     quiet_s: float = 0.25
     carry_s: float = 3.0
     reread_words: int | None = 2
+    settle_reread_words: int | None = 4
     beam_size: int = 5
     settle_beam_size: int = 5
     settle_thoroughly: bool = True
@@ -71,6 +73,7 @@ class RecognizerSettings:
                 max_window_s=12.0,
                 keep_s=5.0,
                 first_commit_s=2.5,
+                settle_reread_words=None,
                 context_chars=120,
                 policy=CommitPolicy(hold_s=0.8, unsure_hold_s=2.0, patience_s=2.5),
             ),

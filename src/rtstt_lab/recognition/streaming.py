@@ -299,16 +299,19 @@ class StreamingRecognizer:
     def _decode(self, window: _Window) -> list[Result]:
         began = self._clock()
         due_at = began if self._due_at is None else self._due_at
-        beam_size = self._settings.settle_beam_size if window.thorough else self._settings.beam_size
+        settings = self._settings
+        beam_size = settings.settle_beam_size if window.thorough else settings.beam_size
         language = self._language or self._detect(window)
         decoded = self._decoder.decode_window(
             window.samples,
             start_s=window.start_s,
             language=language,
             prompt=self._prompt_before(),
-            said=self._said_in(window),
+            said=self._promises.text_since(
+                window.start_s, settings.settle_reread_words if window.thorough else settings.reread_words
+            ),
             beam_size=beam_size,
-            thorough=window.thorough and self._settings.settle_thoroughly,
+            thorough=window.thorough and settings.settle_thoroughly,
         )
         ended = self._clock()
         self._count(window, decoded, ended - began)
@@ -321,16 +324,6 @@ class StreamingRecognizer:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
         return results
-
-    def _said_in(self, window: _Window) -> str:
-        """The promised words that a running decode goes on from, but for the newest; a thorough one none.
-
-        From a word that was misheard, or is only half of one, the model would not find its way.
-        """
-        if window.thorough or self._settings.reread_words is None:
-            return ""
-        promised = self._promises.since(window.start_s)
-        return "".join(word.text for word in promised[: max(0, len(promised) - self._settings.reread_words)])
 
     def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
         """Turns what a window says into results, and moves on to the next window."""

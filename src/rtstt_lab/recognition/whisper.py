@@ -15,21 +15,19 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from typing import Final as Constant
 
-import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import merge_punctuations
-from numpy.typing import NDArray
 
 from rtstt_lab.errors import ModelNotFoundError, RecognitionError
 from rtstt_lab.recognition.batched_prefix import ORDER_VERSION, Prefixes, reordered
-from rtstt_lab.recognition.features import LogMel
+from rtstt_lab.recognition.encoding import POSITIONS, POSITIONS_PER_S, Encoded, WindowEncoder
 from rtstt_lab.recognition.guards import compression_ratio, token_bound, without_loop
 from rtstt_lab.recognition.models import LocalModel, ModelStore, check_language
 from rtstt_lab.recognition.placement import DecoderOptions, placement
@@ -45,10 +43,6 @@ MAX_WINDOW_S: Constant = 29.0
 # oneDNN compiles the encoder's convolutions for each length of window, and keeps 1024 results of a megabyte
 # or so. Few lengths come twice.
 _KEPT_KERNELS: Constant = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
-_PAD_SAMPLES: Constant = SAMPLE_RATE_HZ
-_ENCODER_FRAMES: Constant = 3000
-_POSITIONS: Constant = _ENCODER_FRAMES // 2
-_POSITIONS_PER_S: Constant = 50
 _MAX_PROMPT_TOKENS: Constant = 223  # half of the decoder's context, less the start-of-previous token
 _PREPENDED: Constant = "\"'“¿([{-"
 _APPENDED: Constant = "\"'.。,，!！?？:：”)]}、"
@@ -112,7 +106,7 @@ class WhisperDecoder:
         self._model = whisper.model
         self._options = options
         self._prefixes = prefixes
-        self._log_mel = LogMel(whisper.feature_extractor)
+        self._encoder = WindowEncoder(whisper)
         self._short_windows = self._model.device == "cpu" and options.tail_positions is not None
         self._tokenizer = lru_cache(maxsize=None)(self._make_tokenizer)
 
@@ -175,7 +169,8 @@ class WhisperDecoder:
         """
         if self._local.english_only:
             return {"en": 1.0}
-        (found,) = self._model.detect_language(self._encode(samples[: int(MAX_WINDOW_S * SAMPLE_RATE_HZ)]))
+        encoded = self._encode(samples[: int(MAX_WINDOW_S * SAMPLE_RATE_HZ)])
+        (found,) = self._model.detect_language(encoded.memory)
         return {token.strip("<|>"): float(probability) for token, probability in found}
 
     def decode_window(
@@ -211,7 +206,7 @@ class WhisperDecoder:
             raise ValueError(f"a window of {duration_s:.1f} s is longer than {MAX_WINDOW_S} s")
         language = language or max((p := self.language_probabilities(samples)), key=lambda code: p[code])
         try:
-            encoded = self._encode(samples, tail=_POSITIONS if thorough else None)
+            encoded = self._encode(samples, thorough=thorough)
             generate = partial(self._generate, language=language, duration_s=duration_s, beam_size=beam_size)
             text = generate(encoded, prompt=prompt, said=said)
             decoded, fell_back = text.decoded, False
@@ -219,7 +214,7 @@ class WhisperDecoder:
                 text = generate(encoded, prompt=prompt)
                 decoded += text.decoded
             if thorough and self._short_windows and self._dubious(text, language):
-                padded = self._encode(samples, padded=True)
+                padded = self._encoder.padded(samples)
                 again = generate(padded)
                 decoded, fell_back = decoded + again.decoded, True
                 if text.looped or again.average_log_probability > text.average_log_probability:
@@ -288,36 +283,15 @@ class WhisperDecoder:
             self._whisper.hf_tokenizer, not self._local.english_only, task="transcribe", language=language
         )
 
-    @cached_property
-    def _silence(self) -> NDArray[np.float32]:
-        """The encoding of 30 s of zeros, shape (1, 1500, d): kept for as long as the model."""
-        zeros = np.zeros(_ENCODER_FRAMES * 160, np.float32)
-        return np.array(self._run_encoder(self._features(zeros, _ENCODER_FRAMES)))
-
-    def _features(self, samples: Samples, frames: int) -> NDArray[np.float32]:
-        return self._log_mel(samples)[:, :frames]
-
-    def _run_encoder(self, features: NDArray[np.float32]) -> Any:
-        return self._model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None])))
-
-    def _encode(self, samples: Samples, *, tail: int | None = None, padded: bool = False) -> Any:
-        if padded or not self._short_windows:
-            whole = np.zeros(_ENCODER_FRAMES * 160, np.float32)
-            whole[: len(samples)] = samples
-            return self._run_encoder(self._features(whole, _ENCODER_FRAMES))
-        window = np.concatenate((samples, np.zeros(_PAD_SAMPLES, np.float32)))
-        frames = min(len(window) // 320 * 2, _ENCODER_FRAMES)
-        encoded = np.array(self._run_encoder(self._features(window, frames)))
-        positions = encoded.shape[1]
-        tail = tail if tail is not None else self._options.tail_positions or 0
-        last = min(positions + tail, _POSITIONS)
-        return ctranslate2.StorageView.from_array(
-            np.concatenate((encoded, self._silence[:, positions:last]), axis=1)
-        )
+    def _encode(self, samples: Samples, *, thorough: bool = False) -> Encoded:
+        tail_positions = self._options.tail_positions
+        if not self._short_windows or tail_positions is None:
+            return self._encoder.padded(samples)
+        return self._encoder.short(samples, POSITIONS if thorough else tail_positions)
 
     def _generate(
         self,
-        encoded: Any,
+        encoded: Encoded,
         *,
         language: str,
         duration_s: float,
@@ -333,7 +307,7 @@ class WhisperDecoder:
             sequence = [tokenizer.sot_prev, *before, *sequence]
         bound = max(token_bound(duration_s, language) - len(prefix), _LEAST_TOKENS)
         (result,) = self._model.generate(
-            encoded,
+            encoded.memory,
             [sequence],
             beam_size=beam_size,
             # CTranslate2 allows min(max_length / 2, max_length - prompt) tokens.
@@ -366,13 +340,14 @@ class WhisperDecoder:
             or compression_ratio(self._tokenizer(language).decode(text.tokens)) > _LOOPING_COMPRESSION
         )
 
-    def _align(self, text: _Text, encoded: Any, language: str, duration_s: float) -> list[dict[str, Any]]:
+    def _align(self, text: _Text, encoded: Encoded, language: str, duration_s: float) -> list[dict[str, Any]]:
+        """Times and probabilities of the words; the silence behind the window would only cost here."""
         tokenizer = self._tokenizer(language)
         tokens = [token for token in text.tokens if token < tokenizer.eot]
         if not tokens:
             return []
-        frames = max(2, round(duration_s * 2 * _POSITIONS_PER_S))
-        (words,) = self._whisper.find_alignment(tokenizer, [tokens], encoded, frames)
+        frames = max(2, round(duration_s * 2 * POSITIONS_PER_S))
+        (words,) = self._whisper.find_alignment(tokenizer, [tokens], encoded.heard, frames)
         merge_punctuations(words, _PREPENDED, _APPENDED)
         return [word for word in words if word["word"].strip()]
 
