@@ -15,6 +15,8 @@ from rtstt_lab.types import PCM, SAMPLE_RATE_HZ
 
 CHUNK_MS: Final = 250
 _BYTES_PER_MS: Final = 2 * SAMPLE_RATE_HZ // 1000
+_SENTENCE_MS: Final = 20_522
+"""Of the shipped sample, 0.3 s before a sentence, within a pause of 2 s."""
 
 
 def silence(duration_ms: int = CHUNK_MS) -> bytes:
@@ -32,6 +34,12 @@ def shipped_speech() -> bytes:
     """The English sample that every installation has: 41 s, the first word at 0.3 s."""
     samples = load_audio(Corpus.shipped("en")["en_laboratory"])
     return np.clip(np.round(samples * 32_768), -32_768, 32_767).astype("<i2").tobytes()
+
+
+def another_sentence(speech: bytes, duration_ms: int) -> bytes:
+    """Of the sample, what does not repeat its beginning; here, too, the first word comes after 0.3 s."""
+    start = _SENTENCE_MS * _BYTES_PER_MS
+    return speech[start : start + duration_ms * _BYTES_PER_MS]
 
 
 def pieces(pcm: bytes, duration_ms: int = CHUNK_MS) -> Iterator[bytes]:

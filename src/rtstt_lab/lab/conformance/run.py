@@ -91,7 +91,7 @@ async def examine(
     Args:
         url: of the server, with the prefix and query that a proxy asks for.
         token: of its API; ``None`` where it asks for none.
-        speech: English, signed 16-bit PCM at 16 kHz, mono, 20 s or more; the first word begins at 0.3 s.
+        speech: the shipped sample (`audio.shipped_speech`), signed 16-bit PCM at 16 kHz, mono.
         checks: to be made.
         patience: see there.
         sessions: open at once, at most; 2 or more.

@@ -97,7 +97,7 @@ class Subject:
     Args:
         probe: reaches it.
         token: of its API; ``None`` where it asks for none.
-        speech: English, as 16-bit PCM at 16 kHz, 20 s or more, its first word within the first second.
+        speech: the shipped sample, as 16-bit PCM at 16 kHz.
         patience: see there.
 
     Attributes:

@@ -128,16 +128,17 @@ async def damaged_container(subject: Subject) -> None:
     """Damage within a container takes the time that it took; what follows is heard."""
     async with subject.session(language="en") as session:
         talk = await session.recording()
-        sample = subject.speech[: 2 * 16 * 2_000]
-        payloads = await asyncio.to_thread(recorded, WEBM, sample + audio.silence(2_000) + sample)
-        for broken in range(2_250 // audio.CHUNK_MS, 3_500 // audio.CHUNK_MS):
-            payloads[broken] = os.urandom(len(payloads[broken]))
+        spoken = subject.speech[: 2 * 16 * 4_000] + audio.silence(2_000)
+        spoken += audio.another_sentence(subject.speech, 3_500)
+        payloads = await asyncio.to_thread(recorded, WEBM, spoken)
+        for broken in range(4_250 // audio.CHUNK_MS, 5_500 // audio.CHUNK_MS):
+            payloads[broken] = b"\xff" * len(payloads[broken])  # of chance some would be heard as noise
         await talk.control("stop", await talk.say(payloads, mime=WEBM))
         completed = await talk.until(wire.SessionCompleted, within_s=subject.patience.recognition_s)
         received = completed.summary.received
         if received.accepted != len(payloads) or received.lost:
             raise talk.unmet(f"received={{accepted: {len(payloads)}, lost: 0}}", completed)
-        judge_times(talk.of(wire.TranscriptionFinal), sample_from_ms=4_000, after_ms=2_500)
+        judge_times(talk.of(wire.TranscriptionFinal), sample_from_ms=6_000, after_ms=4_500)
 
 
 @check("R1.undecodable")

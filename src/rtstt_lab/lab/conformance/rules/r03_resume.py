@@ -196,8 +196,10 @@ async def late_outcome(subject: Subject) -> None:
 async def container_goes_on(subject: Subject) -> None:
     """WebM goes on over the next link without its header; the recorder of a reloaded page brings its own."""
     async with subject.session(language="en") as session:
-        spoken = audio.silence(2_000) + subject.speech[: 2 * 16 * 3_000]
-        webm, ogg = [await asyncio.to_thread(recorded, mime, spoken) for mime in (WEBM, OGG)]
+        spoken = audio.silence(1_000) + subject.speech[: 2 * 16 * 4_000]
+        webm = await asyncio.to_thread(recorded, WEBM, spoken)
+        spoken = audio.silence(2_000) + audio.another_sentence(subject.speech, 3_500)
+        ogg = await asyncio.to_thread(recorded, OGG, spoken)
         talk, created = await session.connect()
         await talk.start()
         await talk.say(webm[:10], mime=WEBM)
@@ -218,7 +220,7 @@ async def container_goes_on(subject: Subject) -> None:
         if (received.accepted, received.lost) != (following, 0):
             raise talk.unmet(f"received={{accepted: {following}, lost: 0}}", completed)
         finals = talk.of(wire.TranscriptionFinal)
-        judge_times(finals, sample_from_ms=2_000)
+        judge_times(finals, sample_from_ms=1_000)
         judge_times(finals, sample_from_ms=7_000, after_ms=5_300)
 
 

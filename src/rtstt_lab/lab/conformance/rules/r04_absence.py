@@ -15,10 +15,10 @@ from rtstt_lab.protocol import messages as wire
 
 _LOOKS: Final = 100
 """How often it is looked whether a session is suspended by now."""
-_SPOKEN_MS: Final = 6_000
-_CUT_MS: Final = 8_000
-_AGAIN_MS: Final = 9_000
-_AGAIN_FOR_MS: Final = 3_000
+_SPOKEN_MS: Final = 4_000
+_CUT_MS: Final = 6_000
+_AGAIN_MS: Final = 7_000
+_AGAIN_FOR_MS: Final = 3_500
 
 
 @check("R4.kept")
@@ -163,10 +163,9 @@ async def _settled(talk: Talk, within_s: float) -> None:
 
 
 def _broken_off(subject: Subject) -> bytes:
-    """Speech, silence in which the link is cut, and the same speech from its beginning."""
-    sample = subject.speech
-    pause = audio.silence(_AGAIN_MS - _SPOKEN_MS)
-    return sample[: 2 * 16 * _SPOKEN_MS] + pause + sample[: 2 * 16 * _AGAIN_FOR_MS]
+    """Speech, silence in which the link is cut, and another sentence."""
+    spoken, pause = subject.speech[: 2 * 16 * _SPOKEN_MS], audio.silence(_AGAIN_MS - _SPOKEN_MS)
+    return spoken + pause + audio.another_sentence(subject.speech, _AGAIN_FOR_MS)
 
 
 def _whole(talk: Talk, completed: wire.SessionCompleted, chunks: int) -> None:
