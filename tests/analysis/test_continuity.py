@@ -44,6 +44,14 @@ def test_one_word_or_a_word_heard_otherwise_is_not_counted() -> None:
     assert missing(said(TALE), without(said(TALE), 4, 1)) == []
 
 
+def test_a_beginning_that_was_drawn_into_the_pause_before_makes_no_word_missing() -> None:
+    """“We were” as a “we're” that begins seconds early and ends where it should is heard otherwise."""
+    words = said("before us we were all going", start_s=10.0)
+    drawn = [*words[:2], Word(" We're", words[2].start_s - 2.5, words[3].end_s, 0.4), *words[4:]]
+    assert missing(words, drawn) == []
+    assert added(words, drawn) == []
+
+
 def test_what_is_said_twice_is_told_from_what_nobody_said() -> None:
     """Words that stand beside their like are a repetition; others are not."""
     words = said(TALE)

@@ -19,7 +19,8 @@ from rtstt_lab.types import Word
 SHORTEST: Final = 2
 """Words; a single one more or less is within what two decodes of the same audio differ in."""
 WITHIN_S: Final = 2.0
-"""Words whose starts are further apart are not counterparts."""
+"""Words whose starts and whose ends are both further apart are not counterparts. One of the two may well be:
+alignment draws the beginning of a word into the pause before it."""
 _NEARBY_WORDS: Final = 12
 _PER_SECOND: Final = 0.01
 """Cost of a second between counterparts: decides between alignments of equally many edits."""
@@ -56,8 +57,8 @@ class Stretch:
 def align(left: Sequence[Word], right: Sequence[Word], within_s: float = WITHIN_S) -> Pairs:
     """Pairs two sequences word by word: equal, heard otherwise, or on one side only.
 
-    Levenshtein's distance over words without case and punctuation, where only words whose starts are at most
-    ``within_s`` apart can be counterparts; among alignments of equal distance, the one nearest in time.
+    Levenshtein's distance over words without case and punctuation, where only words whose starts or ends are
+    at most ``within_s`` apart can be counterparts; of alignments of equal distance, the nearest in time.
 
     Args:
         left: in the order of time.
@@ -73,7 +74,7 @@ def align(left: Sequence[Word], right: Sequence[Word], within_s: float = WITHIN_
     step = [[_LEFT if i else _RIGHT for _ in range(columns)] for i in range(rows)]
     for i in range(1, rows):
         for j in range(1, columns):
-            apart_s = abs(left[i - 1].start_s - right[j - 1].start_s)
+            apart_s = _apart_s(left[i - 1], right[j - 1])
             other = float(keys[0][i - 1] != keys[1][j - 1])
             both = other + _PER_SECOND * apart_s if apart_s <= within_s else math.inf
             choices = (cost[i - 1][j - 1] + both, cost[i - 1][j] + 1, cost[i][j - 1] + 1)
@@ -86,6 +87,10 @@ def align(left: Sequence[Word], right: Sequence[Word], within_s: float = WITHIN_
         i, j = i - int(on_left), j - int(on_right)
         pairs.append((i if on_left else None, j if on_right else None))
     return pairs[::-1]
+
+
+def _apart_s(one: Word, other: Word) -> float:
+    return min(abs(one.start_s - other.start_s), abs(one.end_s - other.end_s))
 
 
 def agreed(sessions: Sequence[Sequence[Word]]) -> list[Word]:

@@ -243,6 +243,7 @@ def _session(outcome: Outcome) -> dict[str, Any]:
         "recognised_samples": outcome.recognised_samples,
         "ledger": None if ledger is None else {n: getattr(ledger, n) for n in ledger.__dataclass_fields__},
         "text": outcome.text,
+        "words": [[word.text, _number(word.start_s), _number(word.end_s)] for word in outcome.words],
         "error": outcome.error,
     }
 
