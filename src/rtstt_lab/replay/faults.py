@@ -1,9 +1,9 @@
 """Fault schedules: what a link, its messages and its server suffer and when, as frozen data.
 
 Both drivers execute what happens to links (`Channel`, cuts), messages (`replay.tampering`), and ``kill -9``;
-a server that stands still needs a real process (`replay.processes`). Times count from the beginning of the first
-chunk's audio, on the client's clock; before it all is well. What is to meet the end of a session, whenever
-that comes, counts from stop.
+a server that stands still needs a real process (`replay.processes`). Times count from the beginning of the
+first chunk's audio, on the client's clock; before it all is well. What is to meet the end of a session,
+whenever that comes, counts from stop.
 """
 
 from __future__ import annotations
