@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import threading
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from rtstt_lab.engine.patience import Patience
 from rtstt_lab.errors import RecognitionError
 from rtstt_lab.protocol.lifecycle import Phase
-from rtstt_lab.protocol.messages import ClientControl, ClientHello, CreateSession, encode
+from rtstt_lab.protocol.messages import ClientControl, ClientHello, ClientPing, CreateSession, encode
 from rtstt_lab.server.executor import Executor
 from rtstt_lab.server.outbox import Outbox
 from rtstt_lab.server.registry import SessionRegistry
@@ -51,7 +52,12 @@ class Desk:
         host, link = await self.open()
         say(host, link, chunks)
         host.receive(encode(ClientControl("pause", 2, len(chunks))), link)
-        await reached(lambda: final(host))
+        async with asyncio.timeout(60):
+            while not final(host):
+                host.receive(
+                    encode(ClientPing(0)), link
+                )  # a slow decode outlasts a silent link
+                await asyncio.sleep(0.1)
         host.receive(encode(ClientControl("resume", 3, len(chunks))), link)
         return host, link
 
@@ -69,6 +75,18 @@ async def reached(condition):
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
+
+
+async def say_until(condition, host, link, chunks, first):
+    """Goes on in real time until it is so: the slower the machine, the more audio a step waits for."""
+    say(host, link, chunks, first)
+    async with asyncio.timeout(60):
+        for look in count(1):
+            if condition():
+                return
+            await asyncio.sleep(0.05)
+            if look % 5 == 0:
+                say(host, link, [chunks[look % len(chunks)]], first + len(chunks) + look // 5 - 1)
 
 
 def final(host):
@@ -95,8 +113,11 @@ async def test_wherever_memory_runs_out_the_session_is_saved_and_released(
     match place:
         case "feed":
             monkeypatch.setattr(worker, "feed", fails)
-        case "step" | "settle":
+        case "step":
             monkeypatch.setattr(worker, "recognise", fails)
+        case "settle":
+            monkeypatch.setattr(worker, "recognise", fails)
+            host.receive(encode(ClientControl("pause", 4, 24)), link)
         case "receive":
             monkeypatch.setattr(session, "receive_bytes", fails)
         case "native":
@@ -105,10 +126,7 @@ async def test_wherever_memory_runs_out_the_session_is_saved_and_released(
             saving, outcomes = host._save, iter([True, False])
             monkeypatch.setattr(worker, "recognise", fails)
             monkeypatch.setattr(host, "_save", lambda text: fails() if next(outcomes) else saving(text))
-    say(host, link, speech[16:], first=16)  # of less, a slow machine would not decode a step
-    if place == "settle":
-        host.receive(encode(ClientControl("pause", 4, len(speech))), link)
-    await asyncio.wait_for(host.settled.wait(), 60)
+    await say_until(host.settled.is_set, host, link, speech[16:24], first=16)
     assert session.phase is Phase.COMPLETED
     assert host._lane.closed
     assert "memory_exhausted" in "".join(session.events_after(0))
@@ -225,8 +243,7 @@ async def test_a_server_ends_though_a_call_hangs(tmp_path, speech, monkeypatch):
     release = threading.Event()
     monkeypatch.setattr(host._lane.worker, "recognise", lambda _: release.wait(60))
     monkeypatch.setattr(host._executor, "_patience", Patience(least_s=0.2, factor=0.0))
-    say(host, link, speech[16:], first=16)
-    await reached(lambda: host.session.degraded == "hanging")
+    await say_until(lambda: host.session.degraded == "hanging", host, link, speech[16:24], first=16)
     await asyncio.wait_for(desk.registry.close(), 20)
     assert "laboratory" in desk.saved()
     release.set()
