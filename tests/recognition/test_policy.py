@@ -112,7 +112,7 @@ def test_the_combination_asks_for_agreement_until_its_patience_ends(
     """Old words are promised though disputed; younger ones only as agreement and confidence both allow."""
     policy = CommitPolicy(patience_s=patience_s)
     count = policy.committable(heard, edge_s)
-    old = AlignAtt(hold_s=patience_s).committable(heard, edge_s)
+    old = AlignAtt(hold_s=patience_s).committable(heard, edge_s) if len(heard) >= policy.agreeing else 0
     agreed = LocalAgreement(agreeing=policy.agreeing).committable(heard, edge_s)
     sure = ConfidenceGated().committable(heard, edge_s)
     assert count == max(old, min(agreed, max(old, sure)))
@@ -134,6 +134,14 @@ def test_a_word_that_stays_disputed_is_promised_at_last() -> None:
     assert policy.committable(disputed, edge_s=2.31) == 1
     assert policy.committable([tail[1:] for tail in disputed], edge_s=2.31) == 2
     assert CommitPolicy(patience_s=math.inf).committable(disputed, edge_s=60.0) == 0
+
+
+def test_one_hypothesis_alone_promises_nothing_while_more_may_come() -> None:
+    """Much audio at once makes all its words old; what was misheard in it can still be disputed."""
+    at_once = words("hay tres cosas que decir")
+    assert CommitPolicy().committable([at_once], edge_s=10.0) == 0
+    assert CommitPolicy().committable([at_once], edge_s=math.inf) == 5
+    assert CommitPolicy().committable([words("ay tres cosas"), at_once], edge_s=10.0) == 5
 
 
 def test_case_and_punctuation_do_not_disagree() -> None:

@@ -171,7 +171,8 @@ class CommitPolicy(ConfidenceGated):
     Attributes:
         agreeing: as many of the newest hypotheses have to say a word (LocalAgreement-n), and it must have
             left `hold_s` or `unsure_hold_s` behind it;
-        patience_s: or it ends so long before the edge: more audio will not settle it, agreed or not.
+        patience_s: or it ends so long before the edge: more audio will not settle it, agreed or not. One
+            hypothesis alone is not enough, though: when much audio comes at once, the first may be mistaken.
     """
 
     agreeing: int = 2
@@ -181,7 +182,8 @@ class CommitPolicy(ConfidenceGated):
         """See `Policy`."""
         if not tails:
             return 0
-        old = _leading(tails[-1], lambda w: w.end_s <= edge_s - self.patience_s)
+        disputed = len(tails) >= self.agreeing or math.isinf(edge_s)
+        old = _leading(tails[-1], lambda w: disputed and w.end_s <= edge_s - self.patience_s)
         shared = tails[-1][old : agreed(tails, self.agreeing)]
         return old + _leading(shared, lambda w: w.end_s <= edge_s - self.holds_s(w))
 
