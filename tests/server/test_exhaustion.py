@@ -54,9 +54,7 @@ class Desk:
         host.receive(encode(ClientControl("pause", 2, len(chunks))), link)
         async with asyncio.timeout(60):
             while not final(host):
-                host.receive(
-                    encode(ClientPing(0)), link
-                )  # a slow decode outlasts a silent link
+                host.receive(encode(ClientPing(0)), link)  # a slow decode outlasts a silent link
                 await asyncio.sleep(0.1)
         host.receive(encode(ClientControl("resume", 3, len(chunks))), link)
         return host, link
