@@ -166,12 +166,15 @@ def test_a_panel_knows_that_its_server_is_exposed(
 def test_finished_session_is_shown_to_a_page_that_was_loaded_again(
     page: Callable[[LocalServer], Page], tmp_path: Path
 ) -> None:
-    """Its text comes from Python, since the server has forgotten it."""
-    _, sent, says = page(LocalServer(output=tmp_path))
+    """Its text comes from Python, since the server has forgotten it; no server is started for it."""
+    server = LocalServer(output=tmp_path)
+    _, sent, says = page(server)
     says(**mirrored(0, final(0, "All said."), state="completed"))
     says(type="access")
     told = sent.get(timeout=10)
     assert told["type"] == "finished"
+    assert "phase" not in told, "it did not fail"
+    assert not server.running
     assert [final["text"] for final in told["finals"]] == ["All said."]
 
 
