@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.audio.media import chirp, record
@@ -14,6 +15,16 @@ WEBM, OGG, MP4 = "audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4;c
 SPEECH = chirp(2.0)
 MAX_MB = 250
 MAX_S = 20.0
+
+_DECODE_BOUNDED = """
+import sys
+from tests.fuzz.containers import decode, peak_mb
+from rtstt_lab.audio.allocation import bound_allocations
+assert bound_allocations()
+before = peak_mb()
+_, refused = decode("audio/mp4;codecs=opus", [sys.stdin.buffer.read()])
+print(refused > 0, peak_mb() - before)
+"""
 
 _DECODE = """
 import json, sys, time
@@ -148,3 +159,17 @@ def test_a_container_bomb_costs_little(mime: str, bomb: Callable[[], bytes], who
     assert grown_mb < MAX_MB
     assert took_s < MAX_S
     assert samples <= 16_000 * 3_600
+
+
+@pytest.mark.requirement("S1", "O3")
+def test_a_header_gets_no_more_room_than_it_can_need(root: Path) -> None:
+    """A fragment that claims sixteen million samples is refused, and costs a server's process no memory."""
+    data = bytearray(record(MP4, chirp(0.5)))
+    count_at = data.index(b"trun") + 8
+    data[count_at : count_at + 4] = (1 << 24).to_bytes(4, "big")
+    done = subprocess.run(
+        [sys.executable, "-c", _DECODE_BOUNDED], input=bytes(data), cwd=root, capture_output=True, check=True
+    )
+    refused, grown_mb = done.stdout.split()
+    assert refused == b"True"
+    assert float(grown_mb) < 50

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from tests.audio.media import KINDS, chirp, cut, record
 
+from rtstt_lab.audio.allocation import bound_allocations
 from rtstt_lab.audio.stream import StreamDecoder
 from rtstt_lab.errors import AudioDecodeError
 from rtstt_lab.server.heap import one_arena, trim
@@ -95,5 +96,6 @@ def run(mime: str, first: int, count: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     one_arena()  # as `rtstt serve` does
+    bound_allocations()
     mime, first, count = sys.argv[1:]
     print(json.dumps(run(mime, int(first), int(count))))  # noqa: T201

@@ -11,8 +11,8 @@ import pytest
 from .containers import MIMES
 
 MAX_CPU_S = 5.0
-MAX_PEAK_MB = 600
-"""libav makes room for what a header claims, and gives it back."""
+MAX_PEAK_MB = 150
+"""libav makes room for what a header claims, within bounds (`audio.allocation`), and gives it back."""
 MAX_GROWN_MB = 40
 LONGEST_CHUNK_S = 121
 """What one chunk may decode into (`audio.reader`), and a little silence."""

@@ -122,8 +122,11 @@ def _run(settings: ServerSettings, *, until_stdin_closes: bool) -> None:
     heap.one_arena()
     _no_core_dumps()
     # Only now: the numeric libraries read their settings when they are loaded.
+    from rtstt_lab.audio.allocation import bound_allocations  # noqa: PLC0415
     from rtstt_lab.server import serving  # noqa: PLC0415
     from rtstt_lab.server.registry import SessionRegistry  # noqa: PLC0415
+
+    bound_allocations()
 
     def ready(port: int) -> None:
         scheme, host = "https" if settings.encrypted else "http", settings.host
