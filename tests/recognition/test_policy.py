@@ -155,3 +155,13 @@ def test_a_guess_is_not_shown_before_it_is_heard_twice(name: str) -> None:
     guess = words("uno") + words("dos", start_s=0.4, probability=0.2)
     assert POLICIES[name].presentable([guess], 2.0) == 1
     assert POLICIES[name].presentable([guess, guess], 2.0) == 2
+
+
+def test_a_word_that_the_edge_may_have_cut_is_shown_only_if_the_model_is_sure() -> None:
+    """The same new word at the same probability waits at the window's edge, and is shown away from it."""
+    (word,) = words("dos", start_s=0.4, probability=0.6)
+    policy = CommitPolicy()
+    assert policy.presentable([(word,)], word.end_s + 0.05) == 0
+    assert policy.presentable([(word,)], word.end_s + policy.edge_s) == 1
+    (sure,) = words("dos", start_s=0.4, probability=0.9)
+    assert policy.presentable([(sure,)], sure.end_s + 0.05) == 1

@@ -48,24 +48,29 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Showing:
-    """When a word is shown, whatever promises it. Words cut by the edge are guesses: shown, they flicker.
+    """When a word is shown, whatever promises it. What two hypotheses agree on is; new words may flicker.
 
     Attributes:
         shown_probability: a word that the hypothesis before had not is shown from this probability on,
-        shown_hold_s: when it ends so long before the edge.
+        edge_probability: or from this one, if it ends nearer to the edge, which may have cut it,
+        edge_s: than this.
     """
 
-    shown_probability: float = 0.7
-    shown_hold_s: float = 0.0
+    shown_probability: float = 0.5
+    edge_probability: float = 0.8
+    edge_s: float = 0.2
 
     def presentable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
         """How many leading words of the newest tail are worth showing."""
         if not tails:
             return 0
         count = common_prefix(tails[-2:]) if len(tails) > 1 else 0
+        whole_s = edge_s - self.edge_s
         return count + _leading(
             tails[-1][count:],
-            lambda w: w.probability >= self.shown_probability and w.end_s <= edge_s - self.shown_hold_s,
+            lambda w: (
+                w.probability >= (self.shown_probability if w.end_s <= whole_s else self.edge_probability)
+            ),
         )
 
 
@@ -146,8 +151,8 @@ class ConfidenceGated(Showing):
         sure_probability: this.
     """
 
-    hold_s: float = 0.5
-    unsure_hold_s: float = 1.0
+    hold_s: float = 0.3
+    unsure_hold_s: float = 0.8
     sure_probability: float = 0.5
 
     @property

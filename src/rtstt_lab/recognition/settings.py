@@ -40,7 +40,7 @@ class RecognizerSettings:
     interval_per_window: float = 0.06
     max_window_s: float = 8.0
     keep_s: float = 3.0
-    first_commit_s: float = 1.5
+    first_commit_s: float = 1.0
     quiet_s: float = 0.25
     carry_s: float = 3.0
     reread_words: int | None = 2
