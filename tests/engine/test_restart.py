@@ -139,6 +139,55 @@ def test_a_server_that_dies_soon_after_a_page_was_loaded_again(before: int, afte
     assert world.errors() == []
 
 
+def reloaded(chunks: int) -> World:
+    """A page that goes on with a session in which so many quarters of a second were said before."""
+    world = spoken(chunks)
+    world.control("pause")
+    world.pass_time(1)
+    world.cut()
+    world.restart_client(world.session.issue_token())
+    world.captured_ms = 0
+    world.control("resume")
+    return world
+
+
+@pytest.mark.requirement("L4", "R1")
+@pytest.mark.parametrize("arrived", [1, 2, 3])
+def test_a_page_whose_link_is_slow_after_its_server_died(arrived: int) -> None:
+    """What the old page had takes no more time than it had, though not all that followed is here again."""
+    world = reloaded(8)
+    for _ in range(10):
+        world.speak()
+    world.kill()
+    world.slow_from = 8 + arrived
+    world.pass_time(14)
+    world.slow_from = None
+    world.cut()
+    world.pass_time(6)
+    world.control("stop")
+    world.pass_time(15)
+    (saved,) = world.saved
+    assert [(word.text, word.start_s) for word in saved.words] == [(f" w{n}", n / 2) for n in range(9)]
+    assert world.errors() == []
+
+
+@pytest.mark.requirement("L4", "R1")
+def test_a_page_that_has_said_nothing_yet_can_be_stopped_after_its_server_died() -> None:
+    """What the new server asks for nobody has, but it is known: the button takes effect, nothing is lost."""
+    world = reloaded(8)
+    world.decode_s = 5.0
+    world.control("pause")
+    world.kill()
+    world.decode_s = 0.0
+    world.pass_time(5)
+    world.control("stop")
+    world.pass_time(35)
+    (saved,) = world.saved
+    assert saved.complete
+    assert saved.text.replace("\n", " ") == words(0, 4)
+    assert world.errors() == []
+
+
 def test_a_reloaded_page_goes_on_behind_what_was_said() -> None:
     """A new client has none of the audio before: it numbers on, and nothing of its own is passed over."""
     world = spoken(12)

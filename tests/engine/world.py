@@ -27,7 +27,11 @@ TOKEN = "a token for a test"
 
 
 class World:
-    """What the tests drive. The link carries at once; `work` decides when effects are answered."""
+    """What the tests drive. The link carries at once; `work` decides when effects are answered.
+
+    Attributes:
+        slow_from: chunks from this one on do not arrive for now; they are sent again when they are asked for.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class World:
         self.new_worker = new_worker or (lambda state: ScriptedWorker(state=state))
         self.serving = self.reachable = True
         self.dies_after: int | None = None
+        self.slow_from: int | None = None
         self.client = ClientSession("session", TOKEN)
         self.events: list[ev.ClientEvent] = []
         self.journal: list[Record] = []
@@ -256,6 +261,8 @@ class World:
             if not self.linked:
                 continue
             if isinstance(frame, bytes):
+                if self.slow_from is not None and wire.split_audio(frame)[0].seq >= self.slow_from:
+                    continue  # on its way all the while
                 self.engine.receive_bytes(frame, self.now, self._links)
             else:
                 self.engine.receive_text(frame, self.now, self._links)

@@ -57,6 +57,20 @@ def test_flush_and_repeats():
     assert server.session.controls_applied == 5
 
 
+@pytest.mark.requirement("R1", "L6")
+def test_a_button_that_is_said_again_waits_no_longer_for_its_audio():
+    """A client repeats with each ping what is not applied; that is no new button."""
+    server = talk()
+    server.chunk(0)
+    for now in range(0, 30, 5):
+        server.now = float(now)
+        server.say(wire.ClientControl("stop", 2, 5))
+    server.at(29.9)
+    assert server.session.phase is Phase.RECORDING
+    server.at(30.1)
+    assert server.session.phase is Phase.FINALIZING
+
+
 @pytest.mark.requirement("R1")
 def test_a_stop_whose_audio_never_comes_is_applied_in_the_end():
     """Thirty seconds without a frame of audio: the session is not held up for ever."""

@@ -238,7 +238,6 @@ class Intake:
             disposed_ms: of audio in those; what begins in the chunk after them makes that one pass, too.
             now: the time.
         """
-        self.header_seq = None
         count = max(before_seq - self.next_seq, 1 if disposed_ms else 0)
         for left in range(count, 0, -1):
             duration_ms = disposed_ms // left
@@ -257,9 +256,9 @@ class Intake:
             self._pass(0, self._captured_ms, lost=True)
             yield HoleDeclared(missing, self.next_stream - 1, 0, "not_received")
 
-    def waiting_ms(self, before_seq: int) -> int:
-        """How much audio below a chunk waits behind the gap."""
-        return sum(arrival.header.duration_ms for arrival in self._window.waiting_below(before_seq))
+    def waiting_ms(self, before_seq: int) -> list[int]:
+        """How long the chunks are that wait behind the gap, of those below this one."""
+        return [arrival.header.duration_ms for arrival in self._window.waiting_below(before_seq)]
 
     @property
     def gap_end(self) -> int | None:

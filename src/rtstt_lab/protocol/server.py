@@ -297,8 +297,8 @@ class ServerSession(ServerOrder):
         return wire.RejectedRecord(header.seq, problem.key, str(problem)) if problem else None
 
     def _take_control(self, control: wire.ClientControl) -> None:
-        self._controls.add(control, self._links.now)
-        self._audio_at = self._links.now
+        if self._controls.add(control, self._links.now):
+            self._audio_at = self._links.now
         self._ack_due |= control.n <= self._controls.applied
         self._settle()
 

@@ -74,15 +74,20 @@ class ServerOrder(ServerVoice):
         """Goes on behind what was said and is known, where nobody sends it again for the decoder.
 
         Args:
-            before_seq: as far as the first chunk that somebody did send.
+            before_seq: as far as the first chunk that somebody did send, or may yet: of the missing ones is
+                known how long they are together, and how many. ``None``: all of it, and nothing follows of
+                its recorder.
         """
         if self._restored and self.next_seq <= self.committed_seq:
             again_ms = self.audio_ms - self._restored.intake.audio_ms
-            if before_seq is not None:
-                again_ms += self._intake.waiting_ms(self.committed_seq)
             left_ms = max(0, self._restored.disposed_ms - again_ms)
-            skipped = self._intake.skip_disposed(before_seq or self.committed_seq, left_ms, self._links.now)
-            self._events += skipped
+            if before_seq is None:
+                before_seq, self._intake.header_seq = self.committed_seq, None
+            else:
+                waiting_ms = self._intake.waiting_ms(self.committed_seq)
+                missing = self.committed_seq - self.next_seq - len(waiting_ms)
+                left_ms = max(0, left_ms - sum(waiting_ms)) * (before_seq - self.next_seq) // missing
+            self._events += self._intake.skip_disposed(before_seq, left_ms, self._links.now)
             self._apply_controls(self.next_seq)
 
     def _skip_events(self, last_event: int) -> None:
@@ -140,6 +145,8 @@ class ServerOrder(ServerVoice):
 
     def _stop_waiting(self) -> None:
         """What is before the buttons, or the end, does not come: goes on without."""
+        if self.next_seq < self.committed_seq and not self._intake.waiting_ms(self.committed_seq):
+            self._skip_disposed(self.committed_seq)
         if self._end_seq is not None:
             self._lose(self._intake.give_up_before(self._end_seq))
             self._audio_at = self._links.now

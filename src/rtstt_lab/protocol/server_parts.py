@@ -111,15 +111,19 @@ class Controls:
         self._per_s = per_s
         self._pace: TokenBucket | None = None
 
-    def add(self, control: ClientControl, now: float) -> None:
+    def add(self, control: ClientControl, now: float) -> bool:
         """Keeps a button that is new; repeats, and those too far ahead or too many, are passed over.
 
         The client sends again what is not applied.
+
+        Returns:
+            Whether it is kept.
         """
         self._pace = self._pace or TokenBucket(self._per_s, self._max_pending, now)
         in_reach = self.applied < control.n <= self.applied + self._max_pending
-        if in_reach and control.n not in self._pending and self._pace.take(now):
+        if new := in_reach and control.n not in self._pending and self._pace.take(now):
             self._pending[control.n] = control
+        return new
 
     def pop(self, next_seq: int | None) -> ClientControl | None:
         """The next button, if the chunks before it have come (or in any case, without ``next_seq``)."""
