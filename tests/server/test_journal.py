@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from datetime import UTC, datetime
+from unittest.mock import Mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -245,6 +246,18 @@ def test_one_session_is_open_in_one_server_only(folder):
         process.kill()
     folder.take(session_id)[0].delete()
     assert not folder.path.exists()
+
+
+def test_a_session_that_could_not_be_taken_up_can_be_when_there_is_memory_again(folder, monkeypatch):
+    """Whatever goes wrong on the way, its file is open in no server afterwards."""
+    session_id = written(folder)
+    monkeypatch.setattr("rtstt_lab.server.journal.recover", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        folder.take_up(session_id)
+    monkeypatch.undo()
+    journal, state = folder.take_up(session_id)
+    journal.close()
+    assert state.session.session_id == session_id
 
 
 def test_a_journal_deleted_meanwhile_is_not_taken(folder):

@@ -134,7 +134,12 @@ class Journal:
                 if self._unsynced:
                     self.sync()
             except StorageError as error:
-                log.error("%s: %d records are not in it: %s", self._path.name, self.waiting, error)  # noqa: TRY400
+                log.error(  # noqa: TRY400 - the message says it all
+                    "%s: its newest records may be lost, %d for certain: %s",
+                    self._path.name,
+                    self.waiting,
+                    error,
+                )
             descriptor, self._descriptor = self._descriptor, -1
             with suppress(OSError):
                 unlock_descriptor(descriptor)
@@ -227,7 +232,7 @@ class JournalFolder:
         journal, records = self.take(session_id)
         try:
             return journal, recover(records)
-        except StorageError:
+        except BaseException:  # of memory that lacks, too: nobody else could take it up
             journal.close()
             raise
 
