@@ -160,8 +160,8 @@ def lost_chunks(error: ServerError) -> ChunksLost:
     Raises:
         MalformedFrameError: it does not say which chunks, or why in a way that is known here.
     """
-    try:  # as JSON once more, which does not tell 3 from 3.0: no more does the page
-        lost = msgspec.json.decode(msgspec.json.encode(error.parameters), type=ChunksLost)
+    try:
+        lost = msgspec.convert(error.parameters, ChunksLost)
     except msgspec.ValidationError as problem:
         raise MalformedFrameError("frame_malformed", reason=str(problem)[:200]) from problem
     if lost.last < lost.first:
