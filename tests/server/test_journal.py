@@ -250,7 +250,10 @@ def test_one_session_is_open_in_one_server_only(folder):
 
 def test_a_session_that_could_not_be_taken_up_can_be_when_there_is_memory_again(folder, monkeypatch):
     """Whatever goes wrong on the way, its file is open in no server afterwards."""
-    session_id = written(folder)
+    session_id = str(uuid4())
+    journal = folder.create(session_id)
+    journal.append(records(session_id)[0])
+    journal.close()
     monkeypatch.setattr("rtstt_lab.server.journal.recover", Mock(side_effect=MemoryError))
     with pytest.raises(MemoryError):
         folder.take_up(session_id)

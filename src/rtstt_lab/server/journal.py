@@ -135,7 +135,7 @@ class Journal:
                     self.sync()
             except StorageError as error:
                 log.error(  # noqa: TRY400 - the message says it all
-                    "%s: its newest records may be lost, %d for certain: %s",
+                    "%s: its newest records may be lost, %d are: %s",
                     self._path.name,
                     self.waiting,
                     error,
