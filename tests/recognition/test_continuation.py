@@ -115,3 +115,10 @@ def test_a_window_is_cut_in_the_longest_gap_before_the_limit() -> None:
     assert cut(spoken, before_s=3.0) == pytest.approx((spoken[3].end_s + 2.0) / 2)
     assert cut(spoken, before_s=0.2) is None
     assert cut((), before_s=9.0) is None
+
+
+def test_no_word_begins_in_the_pause_before_its_utterance() -> None:
+    """Alignment may stretch the first word back to the last one; speech is known to begin later."""
+    said = Word(" days.", 4.2, 4.8, 0.9), Word(" If", 4.83, 6.45, 0.9), Word(" the", 6.45, 7.4, 0.9)
+    heard = Hypothesis(said, 4.0, 9.0, "en", -0.2, 0.0, 1.0)
+    assert [(w.start_s, w.end_s) for w in following(said[:1], heard, 6.9)] == [(6.9, 6.9), (6.9, 7.4)]

@@ -56,9 +56,11 @@ def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
     return best
 
 
-def following(committed: Sequence[Word], hypothesis: Hypothesis) -> tuple[Word, ...]:
-    """The words after the committed ones; their times never run back behind those."""
-    earliest_s = committed[-1].end_s if committed else hypothesis.start_s
+def following(
+    committed: Sequence[Word], hypothesis: Hypothesis, speech_from_s: float = 0.0
+) -> tuple[Word, ...]:
+    """The words after the committed ones; their times never run back behind those, or behind the speech."""
+    earliest_s = max(committed[-1].end_s if committed else hypothesis.start_s, speech_from_s)
     words = []
     heard = spoken(hypothesis.words)
     for word in heard[continuation(committed, heard) :]:

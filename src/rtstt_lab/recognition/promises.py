@@ -34,12 +34,14 @@ class Decoded:
         kind: of the decode.
         language_settled: before it is, nothing is promised while somebody speaks.
         hypothesis: what the window says; ``None``, when closing: what the one before said holds.
+        speech_from_s: where the utterance began. Alignment draws words into the pause before it.
     """
 
     heard_s: float
     kind: DecodeKind
     language_settled: bool
     hypothesis: Hypothesis | None
+    speech_from_s: float = 0.0
 
 
 class Promises:
@@ -61,6 +63,7 @@ class Promises:
         self._recent = list(start.words)
         self._tails: deque[tuple[Word, ...]] = deque(maxlen=max(2, settings.policy.agreeing))
         self._newest: Hypothesis | None = None
+        self._speech_from_s = 0.0
 
     @property
     def waiting(self) -> tuple[Word, ...]:
@@ -100,6 +103,7 @@ class Promises:
         Returns:
             What there is to say of it, in order.
         """
+        self._speech_from_s = decoded.speech_from_s
         if decoded.kind == "closing":
             return self._close(decoded.hypothesis)
         if decoded.hypothesis is None:
@@ -116,7 +120,7 @@ class Promises:
         return self._promise(count, shown, self._newest)
 
     def _advance(self, hypothesis: Hypothesis, *, quiet: bool, settled: bool) -> list[Result]:
-        self._tails.append(tuple(following(self.since(hypothesis.start_s), hypothesis)))
+        self._tails.append(self._following(hypothesis))
         self._newest = hypothesis
         policy, tails = self._settings.policy, tuple(self._tails)
         # Words that silence follows are not cut by the window's edge: only the unsure ones wait.
@@ -143,7 +147,7 @@ class Promises:
         newest = hypothesis or self._newest
         if newest is None:
             return []
-        self._commit(following(self.since(newest.start_s), newest) if hypothesis else self.waiting)
+        self._commit(self._following(newest) if hypothesis else self.waiting)
         results: list[Result] = []
         if self._open:
             results = [self._final(len(self._open), newest)]
@@ -152,6 +156,9 @@ class Promises:
         self._tails.clear()
         self._newest = None
         return results
+
+    def _following(self, hypothesis: Hypothesis) -> tuple[Word, ...]:
+        return following(self.since(hypothesis.start_s), hypothesis, self._speech_from_s)
 
     def _commit(self, words: Sequence[Word]) -> None:
         self._open += words

@@ -327,7 +327,9 @@ class StreamingRecognizer:
 
     def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
         """Turns what a window says into results, and moves on to the next window."""
-        decoded = Decoded(window.heard_s, window.kind, self._language is not None, hypothesis)
+        decoded = Decoded(
+            window.heard_s, window.kind, self._language is not None, hypothesis, self._utterances[0].start_s
+        )
         if self._observer:
             self._observer(decoded)
         results = self._promises.hear(decoded)
