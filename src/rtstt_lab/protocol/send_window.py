@@ -166,7 +166,9 @@ class SendWindow:
             while self._pop_in_flight() != seq:
                 pass
         on_the_way = {sent for sent, _ in self._in_flight}
-        for wanted in set(missing) - on_the_way:
+        for wanted in missing:
+            if wanted in on_the_way:
+                continue
             if self.next_seq <= wanted < min(self._cursor, self._limit):
                 self._again.add(wanted)
             elif wanted < self.next_seq:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final as Constant
 
 from rtstt_lab.emissions import word_key
@@ -18,6 +18,7 @@ _SKIP: Constant = (
 )
 _SAME_TIME_S: Constant = 0.5  # words further apart than this are different ones
 _MOST_LETTERS_PER_S: Constant = 80.0  # three times what anybody says; alignment is that rough
+_LEAST_LETTERS: Constant = 6
 
 
 def continuation(committed: Sequence[Word], words: Sequence[Word]) -> int:
@@ -75,8 +76,8 @@ def spoken(words: Sequence[Word]) -> tuple[Word, ...]:
     """The words of a hypothesis without those that repeat others and have no time of their own.
 
     A model that has lost its place says again what it said before, and alignment finds no audio for that. So
-    times decide between two equal runs of words: one of two or more words, all of which stand before it, was
-    said only if it took time.
+    times decide between two equal runs of words: one of two or more words that stands before it, in the same
+    order, was said only if it took time.
 
     Args:
         words: of one window.
@@ -84,23 +85,31 @@ def spoken(words: Sequence[Word]) -> tuple[Word, ...]:
     kept: list[Word] = []
     at = 0
     while at < len(words):
-        said = {word_key(word.text) for word in kept}
-        end = at
-        while end < len(words) and word_key(words[end].text) in said:
-            end += 1
-        while end > at + 1 and not _crammed(words[at:end]):
-            end -= 1
-        if end <= at + 1:
+        repeated = _repeated(kept, words[at:])
+        while repeated > 1 and not _crammed(words[at : at + repeated]):
+            repeated -= 1
+        if repeated > 1:
+            at += repeated
+        else:
             kept.append(words[at])
-            end = at + 1
-        at = end
+            at += 1
     return tuple(kept)
 
 
+def _repeated(kept: Sequence[Word], words: Sequence[Word]) -> int:
+    """How many of the words, from the first on, stand somewhere before in the same order."""
+    before = [word_key(word.text) for word in kept]
+    keys = [word_key(word.text) for word in words]
+    return max(
+        (sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before[at:], keys, strict=False))))
+        for at in range(len(before) + 1)
+    )
+
+
 def _crammed(words: Sequence[Word]) -> bool:
-    """Whether nobody can have said them in the time that they have."""
+    """Whether nobody can have said them in their time; of short words alignment knows too little."""
     letters = sum(len(word_key(word.text)) for word in words)
-    return words[-1].end_s - words[0].start_s <= letters / _MOST_LETTERS_PER_S
+    return letters >= _LEAST_LETTERS and words[-1].end_s - words[0].start_s <= letters / _MOST_LETTERS_PER_S
 
 
 def _pair_cost(expected: Word, word: Word) -> float:
