@@ -7,6 +7,7 @@ from typing import Final
 from rtstt_lab.lab.conformance import audio
 from rtstt_lab.lab.conformance.checks import NotJudged, Unmet, check, phrase
 from rtstt_lab.lab.conformance.subject import Subject
+from rtstt_lab.lab.conformance.talk import Talk
 from rtstt_lab.protocol import messages as wire
 
 _BREAK_MS: Final = 60_000
@@ -38,12 +39,7 @@ async def settled(subject: Subject) -> None:
         spoken = list(audio.pieces(subject.speech[: 2 * 16 * 3_500]))
         await talk.control("pause", await talk.say(spoken))
         await talk.until(wire.Status, phase="paused")
-        try:
-            await talk.until(wire.TranscriptionFinal, within_s=subject.patience.recognition_s)
-        except Unmet:
-            if not talk.of(wire.TranscriptionPartial):
-                raise NotJudged(phrase("no_words")) from None
-            raise
+        await _settled(talk, subject)
 
 
 @check("R9.flush")
@@ -53,12 +49,7 @@ async def flush(subject: Subject) -> None:
         talk = await session.recording()
         spoken = list(audio.pieces(subject.speech[: 2 * 16 * 3_500]))
         await talk.control("flush", await talk.say(spoken))
-        try:
-            await talk.until(wire.TranscriptionFinal, within_s=subject.patience.recognition_s)
-        except Unmet:
-            if not talk.of(wire.TranscriptionPartial):
-                raise NotJudged(phrase("no_words")) from None
-            raise
+        await _settled(talk, subject)
         if other := [status for status in talk.of(wire.Status) if status.phase != "recording"]:
             raise talk.unmet("phase=recording", other[0])
 
@@ -103,6 +94,16 @@ async def in_order(subject: Subject) -> None:
         await talk.until(wire.Status, phase="paused", controls=2)
         await talk.until(wire.Status, phase="recording", controls=3)
         await talk.until(wire.Status, phase="paused", controls=4)
+
+
+async def _settled(talk: Talk, subject: Subject) -> None:
+    """What was said has become final; a recognizer that heard no word at all is not judged."""
+    try:
+        await talk.until(wire.TranscriptionFinal, within_s=subject.patience.recognition_s)
+    except Unmet:
+        if not talk.of(wire.TranscriptionPartial):
+            raise NotJudged(phrase("no_words")) from None
+        raise
 
 
 CHECKS: Final = (pause_at, settled, flush, audio_never_comes, clock_stops, in_order)
