@@ -22,7 +22,8 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     temporary = folder / "tmp"
     temporary.mkdir()
-    with running(folder, TMPDIR=str(temporary)) as server:
+    # Tests leave sessions behind, which last for as long as a client may be away.
+    with running(folder, "--max-sessions", "100", TMPDIR=str(temporary)) as server:
         yield server
     log = server.log.read_text("utf-8")
     assert TOKEN not in log
