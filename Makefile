@@ -32,7 +32,7 @@ lab: $(VENV)/.installed ## Set up, and open JupyterLab on the live demo
 demo: $(VENV)/.installed ## The main job in the terminal; LANG=es for Spanish
 	@$(BIN)/rtstt demo
 
-test: $(VENV)/.installed-dev ## Set up, and run all tests (about a quarter of an hour on two cores)
+test: $(VENV)/.installed-dev ## Set up, and run all tests (about 17 minutes on two cores)
 	$(BIN)/python -m pytest --nbval-lax -m "not long" tests notebooks
 
 test-long: $(VENV)/.installed-dev ## The tests that take longer
