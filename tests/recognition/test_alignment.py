@@ -49,3 +49,20 @@ def test_a_long_pause_swallows_no_words() -> None:
     words = aligner.align_text(parted, " ".join(timing.text for timing in timings), "en")
     ends_s = [timing.end_s + (5.0 if number >= 3 else 0.0) for number, timing in enumerate(timings)]
     assert [word.end_s for word in words] == pytest.approx(ends_s, abs=0.05)
+
+
+def test_words_around_a_noisy_pause_keep_their_times() -> None:
+    """Where noise fills all pauses, no level tells them: voice activity does."""
+    (recording,) = Corpus.words("en")
+    timings, samples = timings_of(recording)[:6], load_audio(recording)
+    seam = round((timings[3].start_s - 0.2) * SAMPLE_RATE_HZ)
+    last = round((timings[-1].start_s - 0.2) * SAMPLE_RATE_HZ)
+    pause = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
+    parted = np.concatenate((samples[:seam], pause, samples[seam:last]))
+    noise = np.random.default_rng(1).normal(0, 10 ** (-40 / 20), len(parted)).astype(np.float32)
+    aligner = TextAligner(ModelStore().resolve("base"))
+    words = aligner.align_text(parted + noise, " ".join(timing.text for timing in timings[:5]), "en")
+    for number, (word, timing) in enumerate(zip(words, timings, strict=False)):
+        later_s = 2.0 if number >= 3 else 0.0
+        assert word.start_s == pytest.approx(timing.start_s + later_s, abs=0.12)
+        assert word.end_s == pytest.approx(timing.end_s + later_s, abs=0.08)

@@ -15,27 +15,21 @@ from typing import Final as Constant
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
-from numpy.typing import NDArray
 
 from rtstt_lab.emissions import word_key
 from rtstt_lab.errors import RecognitionError
 from rtstt_lab.recognition.models import LocalModel, check_language
+from rtstt_lab.recognition.pauses import FRAMES_A_SECOND, Activity, frame_levels, part_words, spoken_spans
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
 
-VERSION: Constant = 3
+VERSION: Constant = 4
 """Of the procedure; kept times of another version are of no use."""
 
 MAX_PIECE_S: Constant = 28.0
 """The encoder hears 30 s; the rest stays silent, as it was trained to end."""
 
-_FRAME_SAMPLES: Constant = SAMPLE_RATE_HZ // 100
 _HOP_SAMPLES: Constant = 160
 _UNSPACED: Constant = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-_PAUSE_S: Constant = 0.15
-_LONG_PAUSE_S: Constant = 0.5
-_AUDIBLE_DB: Constant = 30.0
-_FLOOR_DBFS: Constant = -60.0
-_NEAR_S: Constant = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +78,19 @@ class TextAligner:
         if not words:
             return ()
         duration_s = len(samples) / SAMPLE_RATE_HZ
+        activity = Activity.of(samples, words=len(words))
         try:
             pieces = [_Piece(0.0, duration_s, words)]
             if duration_s > MAX_PIECE_S:
                 pieces = self._pieces(samples, words, language)
-            aligned = [word for piece in pieces for word in self._align(samples, piece, language)]
+            aligned = [word for piece in pieces for word in self._align(samples, activity, piece, language)]
         except RuntimeError as error:
             raise RecognitionError("recognition_failed", start_s=0.0, reason=error) from error
-        return tuple(_audible(samples, aligned))
+        return tuple(part_words(activity, aligned))
 
-    def _align(self, samples: Samples, piece: _Piece, language: str) -> list[Word]:
+    def _align(self, samples: Samples, activity: Activity, piece: _Piece, language: str) -> list[Word]:
         first, last = (round(t * SAMPLE_RATE_HZ) for t in (piece.start_s, piece.end_s))
-        kept = _without_long_pauses(samples[first:last])
+        kept = spoken_spans(activity, first, last)
         spoken = np.concatenate([samples[first + start : first + end] for start, end in kept])
         heard = np.zeros(30 * SAMPLE_RATE_HZ, np.float32)
         heard[: len(spoken)] = spoken
@@ -173,22 +168,11 @@ def _seams(words: Sequence[str], heard: Sequence[Word]) -> list[tuple[int, float
 
 def _quietest(samples: Samples, start_s: float, end_s: float) -> float:
     """The middle of the quietest 50 ms between two times."""
-    levels = _levels(samples)
-    low, high = max(0, round(start_s * 100)), min(len(levels), round(end_s * 100) + 1)
+    levels = frame_levels(samples)
+    low = max(0, round(start_s * FRAMES_A_SECOND))
+    high = min(len(levels), round(end_s * FRAMES_A_SECOND) + 1)
     smooth = np.convolve(levels[low:high], np.ones(5) / 5, mode="same")
-    return (low + int(smooth.argmin()) + 0.5) / 100
-
-
-def _without_long_pauses(samples: Samples) -> list[tuple[int, int]]:
-    """Spans of samples that leave out the middle of long pauses, in which time warping loses words."""
-    levels = _levels(samples)
-    if not len(levels):
-        return [(0, len(samples))]
-    quiet = levels <= max(float(np.quantile(levels, 0.95)) - _AUDIBLE_DB, _FLOOR_DBFS)
-    margin = round(_PAUSE_S * 100)
-    cuts = [(a + margin, b - margin) for a, b in _runs(quiet) if b - a >= _LONG_PAUSE_S * 100]
-    edges = [0, *(edge * _FRAME_SAMPLES for cut in cuts for edge in cut), len(samples)]
-    return list(zip(edges[::2], edges[1::2], strict=True))
+    return (low + int(smooth.argmin()) + 0.5) / FRAMES_A_SECOND
 
 
 def _in_whole(kept: Sequence[tuple[int, int]], time_s: float, *, side: Literal["left", "right"]) -> float:
@@ -198,12 +182,6 @@ def _in_whole(kept: Sequence[tuple[int, int]], time_s: float, *, side: Literal["
     at = round(time_s * SAMPLE_RATE_HZ)
     index = max(0, int(np.searchsorted(joined, at, side=side)) - 1)
     return float(starts[index] + at - joined[index]) / SAMPLE_RATE_HZ
-
-
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and one past the last index of each run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
-    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
 
 def _whole_words(found: Sequence[dict[str, Any]], *, spaced: bool) -> list[Word]:
@@ -221,58 +199,3 @@ def _whole_words(found: Sequence[dict[str, Any]], *, spaced: bool) -> list[Word]
         else:
             words.append(word)
     return words
-
-
-def _levels(samples: Samples) -> NDArray[np.float64]:
-    """RMS level of each 10 ms in dBFS."""
-    whole = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
-    return np.asarray(10 * np.log10(np.square(whole, dtype=np.float64).mean(axis=1) + 1e-12))
-
-
-def _audible(samples: Samples, words: Sequence[Word]) -> list[Word]:
-    """Puts pauses between words: time warping leaves no gaps, and ends words before they have died away.
-
-    Near a boundary, what is `_AUDIBLE_DB` under the peak of both words for at least `_PAUSE_S` is a pause.
-    """
-    levels = _levels(samples)
-    timed = list(words)
-    for index in range(len(words) + 1):
-        before = timed[index - 1] if index else None
-        after = timed[index] if index < len(words) else None
-        pause = _pause(levels, before, after)
-        if pause is None:
-            continue
-        if before is not None:
-            timed[index - 1] = replace(before, end_s=pause[0])
-        if after is not None:
-            timed[index] = replace(after, start_s=pause[1])
-    return timed
-
-
-def _pause(
-    levels: NDArray[np.float64], before: Word | None, after: Word | None
-) -> tuple[float, float] | None:
-    """Where a word ends and the next one begins, if a pause parts them; one of them may be missing.
-
-    A short pause counts near the boundary only, since words hold closures; a long one lies within no word.
-    """
-    low = round(before.start_s * 100) if before else 0
-    high = round(after.end_s * 100) if after else len(levels)
-    own = levels[low:high]
-    boundary_s = before.end_s if before else after.start_s if after else 0.0
-    if not len(own):
-        return None
-    quiet = own <= max(own.max() - _AUDIBLE_DB, _FLOOR_DBFS)
-    pauses = [
-        (start_s, end_s)
-        for start_s, end_s in (((low + a) / 100, (low + b) / 100) for a, b in _runs(quiet))
-        if _parts(end_s - start_s, start_s - boundary_s, boundary_s - end_s)
-        and (after is None or end_s < high / 100)
-        and (before is None or start_s > low / 100)
-    ]
-    return (pauses[0][0], pauses[-1][1]) if pauses else None
-
-
-def _parts(length_s: float, late_s: float, early_s: float) -> bool:
-    """Whether silence of this length parts words, so far behind or before their boundary."""
-    return length_s >= _LONG_PAUSE_S or (length_s >= _PAUSE_S and max(late_s, early_s) <= _NEAR_S)

@@ -24,6 +24,7 @@ FRAME_SAMPLES: Constant = 512
 """What one judgement covers: 32 ms."""
 
 _CONTEXT_SAMPLES: Constant = 64
+_BLOCK: Constant = 1000
 _FRAME_S: Constant = FRAME_SAMPLES / SAMPLE_RATE_HZ
 
 
@@ -191,6 +192,21 @@ def _not_after(event: SpeechEvent, end_s: float) -> SpeechEvent:
     if isinstance(event, SpeechStarted):
         return SpeechStarted(min(event.at_s, end_s))
     return SpeechEnded(min(event.at_s, end_s), min(event.speech_end_s, end_s))
+
+
+def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
+    """Judges a whole recording.
+
+    Args:
+        samples: shape ``(n,)``, float32, 16 kHz mono.
+
+    Returns:
+        The probability of speech in each `FRAME_SAMPLES`; what is left at the end is filled up with silence.
+    """
+    network = _Network()
+    filled = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
+    judged = [network.judge(filled[at : at + _BLOCK]) for at in range(0, len(filled), _BLOCK)]
+    return np.concatenate([np.zeros(0, np.float32), *judged])
 
 
 class _Network:

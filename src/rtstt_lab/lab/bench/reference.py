@@ -91,7 +91,7 @@ class ReferenceTimes:
             timings, key = timings_of(recording), recording.audio_hash()
             text = " ".join(timing.text for timing in timings)
             apart = self._kept(key, text, language, partial(load_audio, recording))
-            joined = self._kept(f"{key} joined", text, language, partial(_joined, recording))
+            joined = self._kept(f"{key} joined", text, language, partial(joined_audio, recording))
             for name, words, ends_s in (
                 ("apart", apart, [timing.end_s for timing in timings]),
                 ("joined", joined, joined_ends_s(timings)),
@@ -117,7 +117,8 @@ def joined_ends_s(timings: Sequence[Timing]) -> list[float]:
     return [_MARGIN_S + total / SAMPLE_RATE_HZ for total in accumulate(lengths)]
 
 
-def _joined(recording: Recording) -> Samples:
+def joined_audio(recording: Recording) -> Samples:
+    """Made words put end to end, `_MARGIN_S` of silence around them (`joined_ends_s`)."""
     samples = load_audio(recording)
     silence = np.zeros(round(_MARGIN_S * SAMPLE_RATE_HZ), np.float32)
     spans = [
