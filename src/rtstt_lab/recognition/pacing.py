@@ -61,7 +61,7 @@ class Pace:
         """Seconds that decoding a second of speech would take with the wanted settings."""
         wanted = self._wanted
         window_s = (wanted.keep_s + wanted.max_window_s) / 2
-        interval_s = max(wanted.interval_s, wanted.interval_per_window * window_s)
+        interval_s = wanted.wait_s(window_s)
         decoded_s = min(window_s, interval_s + _UNPROMISED_S) if wanted.reread_words is not None else window_s
         return self._expected_s(window_s, decoded_s, wanted.beam_size) / interval_s
 

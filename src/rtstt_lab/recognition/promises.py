@@ -23,6 +23,15 @@ DecodeKind: TypeAlias = Literal["running", "quiet", "closing"]
 _REMEMBERED_S: Constant = 60.0  # twice the longest window: what any window can reach back to
 _REMEMBERED_CHARS: Constant = 2000
 _SAME_S: Constant = 0.02  # a window cut between two words may clip the later one by so much
+_OPINIONS: Constant = 8  # more than any policy asks for, at the shortest interval
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What a hypothesis says after the promised words, and the newest audio that it heard."""
+
+    end_s: float
+    words: tuple[Word, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +70,14 @@ class Promises:
         self._shown: tuple[Word, ...] = ()
         self._open: list[Word] = []
         self._recent = list(start.words)
-        self._tails: deque[tuple[Word, ...]] = deque(maxlen=max(2, settings.policy.agreeing))
+        self._tails: deque[_Tail] = deque(maxlen=_OPINIONS)
         self._newest: Hypothesis | None = None
         self._speech_from_s = 0.0
 
     @property
     def waiting(self) -> tuple[Word, ...]:
         """What the newest hypothesis says after the promised words."""
-        return self._tails[-1] if self._tails else ()
+        return self._tails[-1].words if self._tails else ()
 
     def since(self, start_s: float) -> list[Word]:
         """The promised words of the last minute that lie in a window which begins there."""
@@ -116,19 +125,31 @@ class Promises:
         """Promises so many of the words that wait, whatever the policy says."""
         if not count or self._newest is None:
             return []
-        shown = self._settings.policy.presentable(tuple(self._tails), self._newest.end_s)
+        shown = self._settings.policy.presentable(self._opinions(quiet=False), self._newest.end_s)
         return self._promise(count, shown, self._newest)
 
     def _advance(self, hypothesis: Hypothesis, *, quiet: bool, settled: bool) -> list[Result]:
-        self._tails.append(self._following(hypothesis))
+        self._tails.append(_Tail(hypothesis.end_s, self._following(hypothesis)))
         self._newest = hypothesis
-        policy, tails = self._settings.policy, tuple(self._tails)
+        policy, tails = self._settings.policy, self._opinions(quiet=quiet)
         # Words that silence follows are not cut by the window's edge: only the unsure ones wait.
         edge_s = hypothesis.end_s + (policy.hold_s if quiet else 0.0)
         enough = quiet or hypothesis.end_s - hypothesis.start_s >= self._settings.first_commit_s
         count = policy.committable(tails, edge_s) if settled and enough else 0
         count = max(count, self._overdue(hypothesis))
         return self._promise(count, policy.presentable(tails, edge_s), hypothesis)
+
+    def _opinions(self, *, quiet: bool) -> tuple[tuple[Word, ...], ...]:
+        """The newest tail, and those before it that heard clearly less; oldest first.
+
+        The decode of a quiet moment hears no more words than the one before, and is another one all the same.
+        """
+        chosen: list[_Tail] = []
+        for tail in reversed(self._tails):
+            another = quiet and len(chosen) == 1
+            if not chosen or another or tail.end_s <= chosen[-1].end_s - self._settings.opinion_s:
+                chosen.append(tail)
+        return tuple(tail.words for tail in reversed(chosen))
 
     def _overdue(self, hypothesis: Hypothesis) -> int:
         """How many words must be promised, agreed or not, because the window would grow without bound."""
@@ -140,7 +161,7 @@ class Promises:
     def _promise(self, count: int, shown: int, hypothesis: Hypothesis) -> list[Result]:
         tail = self.waiting
         self._commit(tail[:count])
-        self._tails = deque((words[count:] for words in self._tails), self._tails.maxlen)
+        self._tails = deque((_Tail(t.end_s, t.words[count:]) for t in self._tails), self._tails.maxlen)
         return self._close_sentences(hypothesis) + self._show(tail[count:shown], hypothesis.end_s)
 
     def _close(self, hypothesis: Hypothesis | None) -> list[Result]:

@@ -16,7 +16,10 @@ class RecognizerSettings:
 
     Attributes:
         interval_s: new audio that makes another decode worth its cost,
-        interval_per_window: or this share of the window's length, if that is more: long windows cost more.
+        interval_per_window: or this share of the window's length, if that is more: long windows cost more;
+        longest_interval_s: but not more than this.
+        opinion_s: while somebody speaks, hypotheses that heard nearly the same are one opinion; from so much
+            more audio on the newer one is another.
         max_window_s: when a window has grown past this it is cut
         keep_s: back to this, or a little more, at the best boundary between words.
         first_commit_s: a window shorter than this promises nothing; too little context misleads the model.
@@ -36,16 +39,18 @@ class RecognizerSettings:
         language_after_s: speech that a detected language is settled after.
     """
 
-    interval_s: float = 0.4
-    interval_per_window: float = 0.06
+    interval_s: float = 0.25
+    interval_per_window: float = 0.09
+    longest_interval_s: float = 0.5
+    opinion_s: float = 0.4
     max_window_s: float = 8.0
     keep_s: float = 3.0
     first_commit_s: float = 1.0
     quiet_s: float = 0.25
     carry_s: float = 3.0
-    reread_words: int | None = 2
+    reread_words: int | None = 1
     settle_reread_words: int | None = 4
-    beam_size: int = 5
+    beam_size: int = 2
     settle_beam_size: int = 5
     settle_thoroughly: bool = True
     join_s: float = 0.0
@@ -54,6 +59,10 @@ class RecognizerSettings:
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     max_segment_s: float = 20.0
     language_after_s: float = 2.5
+
+    def wait_s(self, window_s: float) -> float:
+        """New audio that makes another decode worth its cost, while the window is so long."""
+        return max(self.interval_s, min(self.interval_per_window * window_s, self.longest_interval_s))
 
     @classmethod
     def profile(cls, name: str) -> RecognizerSettings:
@@ -73,7 +82,9 @@ class RecognizerSettings:
                 max_window_s=12.0,
                 keep_s=5.0,
                 first_commit_s=2.5,
+                reread_words=2,
                 settle_reread_words=None,
+                beam_size=5,
                 context_chars=120,
                 policy=CommitPolicy(hold_s=0.8, unsure_hold_s=2.0, patience_s=2.5),
             ),

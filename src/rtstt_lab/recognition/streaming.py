@@ -15,17 +15,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final as Constant
 
 from rtstt_lab.recognition.buffer import AudioBuffer
 from rtstt_lab.recognition.continuation import cut
 from rtstt_lab.recognition.endpointing import SpeechDetector, SpeechEvent, SpeechStarted
+from rtstt_lab.recognition.language import SpokenLanguage
 from rtstt_lab.recognition.models import check_language
 from rtstt_lab.recognition.pacing import Pace
 from rtstt_lab.recognition.promises import Decoded, DecodeKind, Promises, Result
 from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStart, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
+from rtstt_lab.recognition.windows import Utterance, Window, afresh_from_s
 from rtstt_lab.types import SAMPLE_RATE_HZ, Hypothesis, Samples
 
 __all__ = ["RecognizerSettings", "RecognizerStart", "RecognizerStatistics", "Result", "StreamingRecognizer"]
@@ -33,29 +35,6 @@ __all__ = ["RecognizerSettings", "RecognizerStart", "RecognizerStatistics", "Res
 _log: Constant = logging.getLogger(__name__)
 
 _APART_S: Constant = 2.0  # utterances with a longer pause between them are not decoded together
-
-
-@dataclass(slots=True)
-class _Utterance:
-    """Speech between two pauses; ``end_s`` is None while it goes on."""
-
-    start_s: float
-    end_s: float | None = None
-    speech_end_s: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    samples: Samples
-    start_s: float
-    end_s: float
-    heard_s: float
-    kind: DecodeKind
-
-    @property
-    def thorough(self) -> bool:
-        """Whether this may well be the last word on these words."""
-        return self.kind != "running"
 
 
 class StreamingRecognizer:
@@ -99,9 +78,10 @@ class StreamingRecognizer:
         self._buffer = AudioBuffer(start.audio_from_s)
         self._detector = SpeechDetector(self._settings.endpointing, start_s=start_s)
         self._known = round((start_s - start.audio_from_s) * SAMPLE_RATE_HZ)
-        self._utterances: deque[_Utterance] = deque()
-        self._language = "en" if decoder.model.english_only else language
-        self._language_evidence: dict[str, float] = {}
+        self._utterances: deque[Utterance] = deque()
+        self._spoken = SpokenLanguage(
+            "en" if decoder.model.english_only else language, self._settings.language_after_s
+        )
         self._promises = Promises(self._settings, start)
         self._observer = observer
         self._ready = False
@@ -153,7 +133,7 @@ class StreamingRecognizer:
     @property
     def language(self) -> str | None:
         """As given or as settled; ``None`` while there was too little speech to tell."""
-        return self._language
+        return self._spoken.settled
 
     def statistics(self) -> RecognizerStatistics:
         """What this session has cost so far."""
@@ -194,7 +174,7 @@ class StreamingRecognizer:
             self._due_anew()
         return results
 
-    def _heard_to_its_end(self, utterance: _Utterance) -> bool:
+    def _heard_to_its_end(self, utterance: Utterance) -> bool:
         """Whether the newest decode heard the utterance's last word and the quiet after it."""
         return self._decoded_s >= utterance.speech_end_s + self._settings.quiet_s
 
@@ -217,10 +197,10 @@ class StreamingRecognizer:
             window = self._next_window() if self._utterances else None
         if window is None:
             return []
-        nothing = Hypothesis((), window.start_s, window.end_s, self._language or "en", 0.0, 0.0, 1.0)
+        nothing = Hypothesis((), window.start_s, window.end_s, self.language or "en", 0.0, 0.0, 1.0)
         with self._lock:
             if window.kind != "closing":
-                self._utterances.appendleft(_Utterance(window.start_s, window.end_s))
+                self._utterances.appendleft(Utterance(window.start_s, window.end_s))
                 self._utterances[1].start_s = window.end_s
             self._carry_from_s = window.end_s
         results = self._learn(replace(window, kind="closing"), nothing)
@@ -233,7 +213,7 @@ class StreamingRecognizer:
     def _note(self, events: list[SpeechEvent]) -> None:
         for event in events:
             if isinstance(event, SpeechStarted):
-                self._utterances.append(_Utterance(event.at_s))
+                self._utterances.append(Utterance(event.at_s))
                 if len(self._utterances) == 1:
                     self._begin_utterance(event.at_s)
             else:
@@ -265,9 +245,7 @@ class StreamingRecognizer:
             return True
         if self._quiet():
             return self._decoded_s < self._detector.speech_end_s + self._settings.quiet_s
-        wait_s = max(
-            self._settings.interval_s, self._settings.interval_per_window * (self._decoded_s - self._anchor_s)
-        )
+        wait_s = self._settings.wait_s(self._decoded_s - self._anchor_s)
         return self.heard_s - self._decoded_s >= wait_s - 1 / SAMPLE_RATE_HZ
 
     def _quiet(self) -> bool:
@@ -282,9 +260,9 @@ class StreamingRecognizer:
             if joined_s > self._settings.join_s or second.start_s - first.speech_end_s > _APART_S:
                 return
             self._utterances.popleft()
-            self._utterances[0] = _Utterance(first.start_s, second.end_s, second.speech_end_s)
+            self._utterances[0] = Utterance(first.start_s, second.end_s, second.speech_end_s)
 
-    def _next_window(self) -> _Window:
+    def _next_window(self) -> Window:
         utterance = self._utterances[0]
         whole_s = self.heard_s if utterance.end_s is None else utterance.end_s
         end_s = min(whole_s, self._anchor_s + MAX_WINDOW_S)
@@ -294,18 +272,40 @@ class StreamingRecognizer:
         elif end_s == whole_s:
             kind = "closing"
         samples = self._buffer.between(self._anchor_s, end_s)
-        return _Window(samples, self._anchor_s, end_s, self.heard_s, kind)
+        return Window(samples, self._anchor_s, end_s, self.heard_s, kind)
 
-    def _decode(self, window: _Window) -> list[Result]:
+    def _decode(self, window: Window) -> list[Result]:
+        hypothesis = self._hear(window)
+        afresh_s = afresh_from_s(
+            window,
+            self._utterances[0],
+            self._promises.since(window.start_s),
+            hypothesis,
+            self._detector.speech_end_s,
+        )
+        if afresh_s is not None:
+            with self._lock:
+                self._anchor_s = afresh_s
+                window = replace(
+                    window, start_s=afresh_s, samples=self._buffer.between(afresh_s, window.end_s)
+                )
+                self._due_anew()
+            hypothesis = self._hear(window)
+        results = self._learn(window, hypothesis)
+        with self._lock:
+            self._decoded_s = max(self._decoded_s, window.end_s)
+            self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
+        return results
+
+    def _hear(self, window: Window) -> Hypothesis:
         began = self._clock()
         due_at = began if self._due_at is None else self._due_at
         settings = self._settings
         beam_size = settings.settle_beam_size if window.thorough else settings.beam_size
-        language = self._language or self._detect(window)
         decoded = self._decoder.decode_window(
             window.samples,
             start_s=window.start_s,
-            language=language,
+            language=self._spoken.settled or self._spoken.heard(self._decoder, window.samples),
             prompt=self._prompt_before(),
             said=self._promises.text_since(
                 window.start_s, settings.settle_reread_words if window.thorough else settings.reread_words
@@ -319,16 +319,12 @@ class StreamingRecognizer:
             self._pace.decoded(ended - due_at, window.end_s - window.start_s, decoded.tokens, beam_size)
             self._settings = self._pace.settings
             self._promises.adapt(self._settings)
-        results = self._learn(window, decoded.hypothesis)
-        with self._lock:
-            self._decoded_s = max(self._decoded_s, window.end_s)
-            self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
-        return results
+        return decoded.hypothesis
 
-    def _learn(self, window: _Window, hypothesis: Hypothesis | None) -> list[Result]:
+    def _learn(self, window: Window, hypothesis: Hypothesis | None) -> list[Result]:
         """Turns what a window says into results, and moves on to the next window."""
         decoded = Decoded(
-            window.heard_s, window.kind, self._language is not None, hypothesis, self._utterances[0].start_s
+            window.heard_s, window.kind, self.language is not None, hypothesis, self._utterances[0].start_s
         )
         if self._observer:
             self._observer(decoded)
@@ -367,19 +363,7 @@ class StreamingRecognizer:
         before = before[-self._settings.context_chars :].partition(" ")[2] if before else ""
         return f"{self._prompt} {before}".strip()
 
-    def _detect(self, window: _Window) -> str:
-        """The most likely language by all windows so far; settled once there was enough speech."""
-        duration_s = window.end_s - window.start_s
-        for code, probability in self._decoder.language_probabilities(window.samples).items():
-            evidence = duration_s * math.log(probability + 1e-6)
-            self._language_evidence[code] = self._language_evidence.get(code, 0.0) + evidence
-        best = max(self._language_evidence, key=lambda code: self._language_evidence[code])
-        if duration_s >= self._settings.language_after_s:
-            self._language = best
-            _log.info("language settled: %s after %.1f s", best, duration_s)
-        return best
-
-    def _count(self, window: _Window, decoded: WindowDecode, busy_s: float) -> None:
+    def _count(self, window: Window, decoded: WindowDecode, busy_s: float) -> None:
         s = self._statistics
         self._statistics = RecognizerStatistics(
             decodes=s.decodes + 1,
