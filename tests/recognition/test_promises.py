@@ -37,6 +37,12 @@ def test_hypotheses_of_nearly_the_same_audio_are_one_opinion() -> None:
     assert promised(decoded(2.0), decoded(2.5)) == [0, 3]
 
 
+def test_a_distance_that_is_met_to_the_sample_is_met() -> None:
+    """Sums of tenths are off by a little, and chunks come in tenths."""
+    assert 2.8 - 2.4 < 0.4
+    assert promised(decoded(2.4), decoded(2.8)) == [0, 3]
+
+
 def test_without_a_distance_each_hypothesis_counts() -> None:
     """LocalAgreement as it was published."""
     assert promised(decoded(2.0), decoded(2.25), opinion_s=0.0) == [0, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,3 +42,12 @@ def test_without_promised_words_there_is_nothing_to_leave_out() -> None:
     """So a window begins anew once at most."""
     silent = Hypothesis((), 0.0, 4.0, "en", -0.2, 1.0, 0.0)
     assert afresh_from_s(WINDOW, Utterance(0.0), (), silent, math.inf) is None
+
+
+def test_a_promised_word_without_length_is_left_out_once() -> None:
+    """It lies in the new window as well: to begin there again would change nothing."""
+    promised = (Word(" hear.", 0.9, 0.9, 0.9),)
+    silent = Hypothesis((), 0.9, 4.0, "en", -0.2, 1.0, 0.0)
+    anew = replace(WINDOW, start_s=0.9)
+    assert afresh_from_s(WINDOW, Utterance(0.0), promised, silent, 4.0) == 0.9
+    assert afresh_from_s(anew, Utterance(0.0), promised, silent, 4.0) is None

@@ -4,8 +4,9 @@ LocalAgreement-n and hold-n: Liu et al. 2020, "Low-Latency Sequence-to-Sequence 
 Translation by Partial Hypothesis Selection". Waiting for words near the edge of the window is AlignAtt's
 idea (Papi et al. 2023), applied after the decode to the aligned times of the words.
 
-All of them take *tails*: the words after the promised ones, of each hypothesis, oldest first; and the *edge*:
-the newest audio that the newest hypothesis heard, ``inf`` when nothing more can change it.
+All of them take *tails*: the words after the promised ones, of each hypothesis that counts as an opinion of
+its own, oldest first; and the *edge*: the newest audio that the newest hypothesis heard, ``inf`` when nothing
+more can change it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Showing:
     """When a word is shown, whatever promises it. What two hypotheses agree on is; new words may flicker.
 
     Attributes:
-        shown_probability: a word that the hypothesis before had not is shown from this probability on,
+        shown_probability: a word that the opinion before had not is shown from this probability on,
         edge_probability: or from this one, if it ends nearer to the edge, which may have cut it,
         edge_s: than this.
     """

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from rtstt_lab.recognition.continuation import following, sentence_end
 from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStart
-from rtstt_lab.types import Final, Hypothesis, Partial, Word
+from rtstt_lab.types import SAMPLE_RATE_HZ, Final, Hypothesis, Partial, Word
 
 Result: TypeAlias = Partial | Final
 
@@ -144,10 +144,11 @@ class Promises:
 
         The decode of a quiet moment hears no more words than the one before, and is another one all the same.
         """
+        apart_s = self._settings.opinion_s - 1 / SAMPLE_RATE_HZ
         chosen: list[_Tail] = []
         for tail in reversed(self._tails):
             another = quiet and len(chosen) == 1
-            if not chosen or another or tail.end_s <= chosen[-1].end_s - self._settings.opinion_s:
+            if not chosen or another or tail.end_s <= chosen[-1].end_s - apart_s:
                 chosen.append(tail)
         return tuple(tail.words for tail in reversed(chosen))
 

@@ -234,7 +234,7 @@ class StreamingRecognizer:
             self._due_at = self._clock()
 
     def _due_anew(self) -> None:
-        """A step is over: what it was due since says nothing of the next one."""
+        """A decode is over: what it was due since says nothing of the next one."""
         self._due_at = None
         self._note_due()
 
@@ -276,21 +276,22 @@ class StreamingRecognizer:
 
     def _decode(self, window: Window) -> list[Result]:
         hypothesis = self._hear(window)
-        afresh_s = afresh_from_s(
-            window,
-            self._utterances[0],
-            self._promises.since(window.start_s),
-            hypothesis,
-            self._detector.speech_end_s,
-        )
-        if afresh_s is not None:
-            with self._lock:
+        with self._lock:
+            afresh_s = afresh_from_s(
+                window,
+                self._utterances[0],
+                self._promises.since(window.start_s),
+                hypothesis,
+                self._detector.speech_end_s,
+            )
+            if afresh_s is not None:
                 self._anchor_s = afresh_s
-                window = replace(
-                    window, start_s=afresh_s, samples=self._buffer.between(afresh_s, window.end_s)
-                )
+                samples = self._buffer.between(afresh_s, window.end_s)
+                window = replace(window, start_s=afresh_s, samples=samples)
                 self._due_anew()
+        if afresh_s is not None:
             hypothesis = self._hear(window)
+        self._count_speech(window)
         results = self._learn(window, hypothesis)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
@@ -373,6 +374,11 @@ class StreamingRecognizer:
             bounded=s.bounded + decoded.bounded,
             tokens=s.tokens + decoded.tokens,
             decoded_s=s.decoded_s + window.end_s - window.start_s,
-            speech_s=s.speech_s + window.end_s - max(window.start_s, self._decoded_s),
+            speech_s=s.speech_s,
             busy_s=s.busy_s + busy_s,
         )
+
+    def _count_speech(self, window: Window) -> None:
+        """Once a step, however often its window was decoded."""
+        new_s = window.end_s - max(window.start_s, self._decoded_s)
+        self._statistics = replace(self._statistics, speech_s=self._statistics.speech_s + new_s)

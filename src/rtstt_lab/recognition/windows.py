@@ -58,11 +58,11 @@ def afresh_from_s(
 
     Returns:
         The time behind the promised words, or behind the pause after them; ``None`` if all is well, and if
-        no promised words are there to blame.
+        no promised words are there to blame, or only such as alignment gave no time.
     """
     if not promised:
         return None
     from_s = max(utterance.start_s, promised[-1].end_s)
     heard_s = max([from_s, *(word.end_s for word in hypothesis.words)])
     unheard_s = min(window.end_s, utterance.speech_end_s, speech_end_s) - heard_s
-    return from_s if unheard_s > _UNHEARD_S else None
+    return from_s if from_s > window.start_s and unheard_s > _UNHEARD_S else None
