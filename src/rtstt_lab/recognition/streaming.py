@@ -154,7 +154,7 @@ class StreamingRecognizer:
             self._note_due()
 
     def step(self) -> list[Result]:
-        """Decodes the newest state once, if that is worth it. Blocks; meant for a worker thread.
+        """Decodes the newest state, if that is worth it. Blocks; meant for a worker thread.
 
         Returns:
             What there is to say, in order; empty if there is nothing new.
