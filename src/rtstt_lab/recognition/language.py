@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final as Constant
-
-from rtstt_lab.recognition.whisper import WhisperDecoder
-from rtstt_lab.types import SAMPLE_RATE_HZ, Samples
 
 _log: Constant = logging.getLogger(__name__)
 
@@ -33,18 +31,17 @@ class SpokenLanguage:
         """As given or found; ``None`` while there was too little speech to tell."""
         return self._settled
 
-    def heard(self, decoder: WhisperDecoder, samples: Samples) -> str:
-        """Takes a window in.
+    def heard(self, probabilities: Mapping[str, float], duration_s: float) -> str:
+        """Takes in what a window says.
 
         Args:
-            decoder: what tells how likely each language is.
-            samples: shape ``(n,)``, speech.
+            probabilities: how likely each language is, by ISO 639-1 code.
+            duration_s: length of the window.
 
         Returns:
             The most likely language by all windows so far.
         """
-        duration_s = len(samples) / SAMPLE_RATE_HZ
-        for code, probability in decoder.language_probabilities(samples).items():
+        for code, probability in probabilities.items():
             self._evidence[code] += duration_s * math.log(probability + _LEAST_PROBABILITY)
         best = max(self._evidence, key=lambda code: self._evidence[code])
         if duration_s >= self._after_s:

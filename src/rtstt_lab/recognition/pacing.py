@@ -23,7 +23,7 @@ _PRIOR_WORK: Constant = 0.15  # a fresh session takes the machine for one that b
 _OVERLOAD: Constant = 1.6  # above 1, since only an utterance without any pause costs that much
 _RELIEF: Constant = 1.1
 _SPARE: Constant = 1.2
-_LONGEST_INTERVAL_S: Constant = 5.0
+_LONGEST_EASED_S: Constant = 5.0
 _SHORTEST_WINDOW_S: Constant = 3.7
 _WINDOW_AT_LOAD_1_S: Constant = 17.0
 # Two decodes that are seconds apart agree too late to be worth the wait: what the newest one says is enough,
@@ -83,7 +83,7 @@ class Pace:
         eased = easier(self._wanted, self.load)
         # At such intervals little of a window is promised when it is decoded.
         expected_s = self._expected_s(eased.max_window_s, eased.max_window_s, eased.beam_size)
-        least_s = min(_SPARE * expected_s, _LONGEST_INTERVAL_S)
+        least_s = min(_SPARE * expected_s, _LONGEST_EASED_S)
         return replace(eased, interval_s=max(eased.interval_s, least_s))
 
     def _expected_s(self, window_s: float, decoded_s: float, beam_size: int) -> float:

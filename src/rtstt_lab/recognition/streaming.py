@@ -276,27 +276,34 @@ class StreamingRecognizer:
 
     def _decode(self, window: Window) -> list[Result]:
         hypothesis = self._hear(window)
-        with self._lock:
-            afresh_s = afresh_from_s(
-                window,
-                self._utterances[0],
-                self._promises.since(window.start_s),
-                hypothesis,
-                self._detector.speech_end_s,
-            )
-            if afresh_s is not None:
-                self._anchor_s = afresh_s
-                samples = self._buffer.between(afresh_s, window.end_s)
-                window = replace(window, start_s=afresh_s, samples=samples)
-                self._due_anew()
-        if afresh_s is not None:
-            hypothesis = self._hear(window)
+        again = self._begun_anew(window, hypothesis)
+        anew = self._hear(again) if again else None
+        if again and anew and anew.words:
+            window, hypothesis = again, anew
         self._count_speech(window)
         results = self._learn(window, hypothesis)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
         return results
+
+    def _begun_anew(self, window: Window, hypothesis: Hypothesis) -> Window | None:
+        """The window without the promised words that keep the model from hearing the rest, if they do."""
+        if self.slowed:
+            return None
+        with self._lock:
+            from_s = afresh_from_s(
+                window,
+                self._utterances[0],
+                self._promises.since(window.start_s),
+                hypothesis,
+                self._detector.speech_end_s,
+            )
+            if from_s is None:
+                return None
+            self._anchor_s = from_s
+            self._due_anew()
+            return replace(window, start_s=from_s, samples=self._buffer.between(from_s, window.end_s))
 
     def _hear(self, window: Window) -> Hypothesis:
         began = self._clock()
@@ -306,7 +313,7 @@ class StreamingRecognizer:
         decoded = self._decoder.decode_window(
             window.samples,
             start_s=window.start_s,
-            language=self._spoken.settled or self._spoken.heard(self._decoder, window.samples),
+            language=self._spoken.settled or self._detect(window),
             prompt=self._prompt_before(),
             said=self._promises.text_since(
                 window.start_s, settings.settle_reread_words if window.thorough else settings.reread_words
@@ -321,6 +328,10 @@ class StreamingRecognizer:
             self._settings = self._pace.settings
             self._promises.adapt(self._settings)
         return decoded.hypothesis
+
+    def _detect(self, window: Window) -> str:
+        probabilities = self._decoder.language_probabilities(window.samples)
+        return self._spoken.heard(probabilities, window.end_s - window.start_s)
 
     def _learn(self, window: Window, hypothesis: Hypothesis | None) -> list[Result]:
         """Turns what a window says into results, and moves on to the next window."""
