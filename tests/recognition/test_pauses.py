@@ -9,7 +9,7 @@ import pytest
 
 from rtstt_lab.recognition import pauses
 from rtstt_lab.recognition.endpointing import FRAME_SAMPLES, speech_probabilities
-from rtstt_lab.recognition.pauses import Activity, frame_levels, part_words, spoken_spans, unspoken
+from rtstt_lab.recognition.pauses import Activity, frame_levels, part_words, spoken_spans, unspoken_frames
 from rtstt_lab.types import SAMPLE_RATE_HZ, Samples, Word
 
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
@@ -34,7 +34,7 @@ def spans_of(flags: np.ndarray) -> list[tuple[float, float]]:
 def test_a_pause_full_of_noise_is_found_and_onsets_are_spared() -> None:
     """It lasts until 0.1 s before the network hears the next word; what is shorter than 0.3 s is none."""
     levels = levels_of((4, -20))
-    found = unspoken(levels, heard_in(4, (0, 1), (2, 3), (3.2, 4)))
+    found = unspoken_frames(levels, heard_in(4, (0, 1), (2, 3), (3.2, 4)))
     ((start_s, end_s),) = spans_of(found)
     assert (start_s, end_s) == pytest.approx((1.0, 1.9), abs=FRAME_S)
 
@@ -42,13 +42,13 @@ def test_a_pause_full_of_noise_is_found_and_onsets_are_spared() -> None:
 def test_a_loud_sound_between_silences_is_a_word_that_the_network_missed() -> None:
     """A faint one there is none, and where nothing is silent loud noise is none either."""
     heard = heard_in(4, (0, 1), (3, 4))
-    missed = spans_of(unspoken(levels_of((1, -20), (0.5, -90), (0.5, -25), (1, -90), (1, -20)), heard))
+    missed = spans_of(unspoken_frames(levels_of((1, -20), (0.5, -90), (0.5, -25), (1, -90), (1, -20)), heard))
     assert missed == [
         (pytest.approx(1.0, abs=FRAME_S), 1.5),
         (2.0, pytest.approx(2.9, abs=FRAME_S)),
     ]
     for between in (((0.5, -90), (0.5, -45), (1, -90)), ((0.5, -40), (0.5, -15), (1, -40))):
-        ((start_s, end_s),) = spans_of(unspoken(levels_of((1, -20), *between, (1, -20)), heard))
+        ((start_s, end_s),) = spans_of(unspoken_frames(levels_of((1, -20), *between, (1, -20)), heard))
         assert (start_s, end_s) == pytest.approx((1.0, 2.9), abs=FRAME_S)
 
 

@@ -24,7 +24,7 @@ FRAME_SAMPLES: Constant = 512
 """What one judgement covers: 32 ms."""
 
 _CONTEXT_SAMPLES: Constant = 64
-_BLOCK: Constant = 1000
+_FRAMES_A_CALL: Constant = 1000  # bounds the memory that a whole recording takes
 _FRAME_S: Constant = FRAME_SAMPLES / SAMPLE_RATE_HZ
 
 
@@ -205,7 +205,7 @@ def speech_probabilities(samples: Samples) -> NDArray[np.float32]:
     """
     network = _Network()
     filled = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
-    judged = [network.judge(filled[at : at + _BLOCK]) for at in range(0, len(filled), _BLOCK)]
+    judged = [network.judge(filled[at : at + _FRAMES_A_CALL]) for at in range(0, len(filled), _FRAMES_A_CALL)]
     return np.concatenate([np.zeros(0, np.float32), *judged])
 
 

@@ -26,7 +26,7 @@ _NEAR_S: Constant = 0.4
 _AUDIBLE_DB: Constant = 30.0
 _FLOOR_DBFS: Constant = -60.0
 _LOUD_DB: Constant = 10.0
-_PEAK: Constant = 0.95
+_PEAK_SHARE: Constant = 0.95
 """Share of a recording's frames that are under its peak."""
 
 _SPEECH: Constant = endpointing.EndpointingSettings().offset
@@ -58,7 +58,7 @@ class Activity:
                 speech, it is not believed.
         """
         levels = frame_levels(samples)
-        heard = unspoken(levels, endpointing.speech_probabilities(samples))
+        heard = unspoken_frames(levels, endpointing.speech_probabilities(samples))
         believed = np.count_nonzero(~heard) >= words * _FASTEST_S * FRAMES_A_SECOND
         return cls(levels, heard if believed else np.zeros_like(heard))
 
@@ -69,7 +69,7 @@ def frame_levels(samples: Samples) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(np.square(whole, dtype=np.float64).mean(axis=1) + 1e-12))
 
 
-def unspoken(levels: NDArray[np.float64], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+def unspoken_frames(levels: NDArray[np.float64], probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where voice activity hears no speech for `_UNSPOKEN_S` or more.
 
     The network lets a word go after it has died away, but may take one up late: its onset is spared. And it
@@ -86,7 +86,7 @@ def unspoken(levels: NDArray[np.float64], probabilities: NDArray[np.float32]) ->
     if not len(levels):
         return found
     centres = (np.arange(len(levels)) * _FRAME_SAMPLES + _FRAME_SAMPLES // 2) // endpointing.FRAME_SAMPLES
-    peak = float(np.quantile(levels, _PEAK))
+    peak = float(np.quantile(levels, _PEAK_SHARE))
     silent = _silent(levels, peak)
     for begin, end in _runs(probabilities[centres] < _SPEECH):
         if end - begin < _UNSPOKEN_S * FRAMES_A_SECOND:
@@ -112,7 +112,7 @@ def spoken_spans(activity: Activity, first: int, last: int) -> list[tuple[int, i
     levels = activity.levels[part]
     if not len(levels):
         return [(0, last - first)]
-    pausing = _silent(levels, float(np.quantile(levels, _PEAK))) | activity.unspoken[part]
+    pausing = _silent(levels, float(np.quantile(levels, _PEAK_SHARE))) | activity.unspoken[part]
     margin = round(_PAUSE_S * FRAMES_A_SECOND)
     cuts = [(a + margin, b - margin) for a, b in _runs(pausing) if b - a >= _LONG_PAUSE_S * FRAMES_A_SECOND]
     edges = [0, *(edge * _FRAME_SAMPLES for cut in cuts for edge in cut), last - first]
