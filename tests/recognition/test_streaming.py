@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -258,39 +257,6 @@ def test_audio_that_waited_is_caught_up_with(two_cities: Samples) -> None:
     assert recognizer.pending_s == pytest.approx(40 - recognizer.settled_s, abs=0.01)
     finals = check(recognizer.settle())
     assert said(finals) == [str(i) for i in range(94)]
-
-
-class DeafAfter(Script):
-    """Hears nothing behind a certain word, unless its window begins there; notes where windows end."""
-
-    def __init__(self, words: list[Word], index: int) -> None:
-        super().__init__(words, seed=6)
-        self.ends_s: list[float] = []
-        self._word = words[index]
-
-    def decode_window(self, samples: Samples, *, start_s: float, language: str, **_: Any) -> WindowDecode:
-        decode = super().decode_window(samples, start_s=start_s, language=language)
-        said = decode.hypothesis
-        self.ends_s.append(round(said.end_s, 3))
-        if start_s < self._word.start_s:
-            heard = tuple(w for w in said.words if w.start_s < self._word.start_s + 0.2)
-            return replace(decode, hypothesis=replace(said, words=heard))
-        return decode
-
-
-@pytest.mark.parametrize("count", [30, 12])
-def test_a_window_begins_anew_where_promised_words_leave_speech_unheard(
-    two_cities: Samples, count: int
-) -> None:
-    """What follows is neither lost nor said twice; where no words follow, that is found out once."""
-    words = [Word(f" {i}", 1.5 + 0.4 * i, 1.8 + 0.4 * i, 0.9) for i in range(count)]
-    no_pause = RecognizerSettings(endpointing=EndpointingSettings(pause_s=60.0))
-    decoder = DeafAfter(words, 11)
-    recognizer = StreamingRecognizer(cast(WhisperDecoder, decoder), settings=no_pause, language="es")
-    finals = check(list(stream(recognizer, two_cities[: 14 * SAMPLE_RATE_HZ])))
-    assert said(finals) == [str(i) for i in range(count)]
-    assert 1 <= len(decoder.ends_s) - len(set(decoder.ends_s)) <= 2
-    assert recognizer.statistics().speech_s <= 14.0
 
 
 def test_a_window_that_fails_can_be_skipped(two_cities: Samples) -> None:

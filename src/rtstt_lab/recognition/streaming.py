@@ -27,7 +27,7 @@ from rtstt_lab.recognition.pacing import Pace
 from rtstt_lab.recognition.promises import Decoded, DecodeKind, Promises, Result
 from rtstt_lab.recognition.settings import RecognizerSettings, RecognizerStart, RecognizerStatistics
 from rtstt_lab.recognition.whisper import MAX_WINDOW_S, WhisperDecoder, WindowDecode
-from rtstt_lab.recognition.windows import Utterance, Window, afresh_from_s
+from rtstt_lab.recognition.windows import Utterance, Window
 from rtstt_lab.types import SAMPLE_RATE_HZ, Hypothesis, Samples
 
 __all__ = ["RecognizerSettings", "RecognizerStart", "RecognizerStatistics", "Result", "StreamingRecognizer"]
@@ -154,7 +154,7 @@ class StreamingRecognizer:
             self._note_due()
 
     def step(self) -> list[Result]:
-        """Decodes the newest state, if that is worth it. Blocks; meant for a worker thread.
+        """Decodes the newest state once, if that is worth it. Blocks; meant for a worker thread.
 
         Returns:
             What there is to say, in order; empty if there is nothing new.
@@ -234,7 +234,7 @@ class StreamingRecognizer:
             self._due_at = self._clock()
 
     def _due_anew(self) -> None:
-        """A decode is over: what it was due since says nothing of the next one."""
+        """A step is over: what it was due since says nothing of the next one."""
         self._due_at = None
         self._note_due()
 
@@ -276,34 +276,11 @@ class StreamingRecognizer:
 
     def _decode(self, window: Window) -> list[Result]:
         hypothesis = self._hear(window)
-        again = self._begun_anew(window, hypothesis)
-        anew = self._hear(again) if again else None
-        if again and anew and anew.words:
-            window, hypothesis = again, anew
-        self._count_speech(window)
         results = self._learn(window, hypothesis)
         with self._lock:
             self._decoded_s = max(self._decoded_s, window.end_s)
             self._buffer.drop_before(min(self._anchor_s, window.end_s - self._settings.carry_s))
         return results
-
-    def _begun_anew(self, window: Window, hypothesis: Hypothesis) -> Window | None:
-        """The window without the promised words that keep the model from hearing the rest, if they do."""
-        if self.slowed:
-            return None
-        with self._lock:
-            from_s = afresh_from_s(
-                window,
-                self._utterances[0],
-                self._promises.since(window.start_s),
-                hypothesis,
-                self._detector.speech_end_s,
-            )
-            if from_s is None:
-                return None
-            self._anchor_s = from_s
-            self._due_anew()
-            return replace(window, start_s=from_s, samples=self._buffer.between(from_s, window.end_s))
 
     def _hear(self, window: Window) -> Hypothesis:
         began = self._clock()
@@ -385,11 +362,6 @@ class StreamingRecognizer:
             bounded=s.bounded + decoded.bounded,
             tokens=s.tokens + decoded.tokens,
             decoded_s=s.decoded_s + window.end_s - window.start_s,
-            speech_s=s.speech_s,
+            speech_s=s.speech_s + window.end_s - max(window.start_s, self._decoded_s),
             busy_s=s.busy_s + busy_s,
         )
-
-    def _count_speech(self, window: Window) -> None:
-        """Once a step, however often its window was decoded."""
-        new_s = window.end_s - max(window.start_s, self._decoded_s)
-        self._statistics = replace(self._statistics, speech_s=self._statistics.speech_s + new_s)
