@@ -58,7 +58,7 @@ class Showing:
     """
 
     shown_probability: float = 0.5
-    edge_probability: float = 0.8
+    edge_probability: float = 0.85
     edge_s: float = 0.2
 
     def presentable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
