@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from rtstt_lab.lab.bench.reference import ReferenceTimes, joined_audio, joined_ends_s
 from rtstt_lab.lab.signature import package_version
-from rtstt_lab.recognition.endpointing import FRAME_SAMPLES, speech_probabilities
+from rtstt_lab.recognition.endpointing import FRAME_SAMPLES, EndpointingSettings, speech_probabilities
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.records import write_atomically
 from rtstt_lab.replay.corpus import Corpus, Recording, load_audio, timings_of
@@ -54,7 +54,7 @@ _FRAMES_A_SECOND: Final = 100
 _FILLERS: Final = ("<", "[", "(NULL)")
 _PAUSE_S: Final = 0.3
 _LONG_WORD_S: Final = 1.2
-_SPEECH: Final = 0.35
+_SPEECH: Final = EndpointingSettings().offset
 
 
 @dataclass(frozen=True, slots=True)
