@@ -6,6 +6,10 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from rtstt_lab.server.app import make_app
+from rtstt_lab.server.registry import SessionRegistry
+from rtstt_lab.server.settings import ServerSettings
+
 from .talk import TOKEN
 
 ORIGIN = {"Origin": "https://evil.example"}
@@ -57,6 +61,24 @@ def test_requests_that_cannot_be_answered(server, method, path, status, code):
     """Each gets its code and words."""
     answer = server.rest(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_failure_of_our_own_ends_the_connection(tmp_path, monkeypatch):
+    """It has its words, and the client learns that nothing more is to be had over the same connection."""
+
+    async def delete(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SessionRegistry, "delete", delete)
+    registry = SessionRegistry(ServerSettings(api_token=TOKEN, output=tmp_path, model="tiny.en"))
+    transport = httpx.ASGITransport(make_app(registry), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.delete(
+            "/api/streaming/sessions/123e4567-e89b-12d3-a456-426614174000",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.requirement("S3")

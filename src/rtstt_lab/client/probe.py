@@ -187,7 +187,13 @@ class Probe:
         self._query = parse_qsl(parts.query)
         self._local = is_this_machine(url)
         self._tls = tls_context(url, cafile)
-        self._http = httpx.AsyncClient(verify=self._tls or True, trust_env=not self._local)
+        self._http = httpx.AsyncClient(
+            verify=self._tls or True,
+            trust_env=not self._local,
+            # Each request has a connection of its own: a server that hangs up after one answer
+            # fails no other question.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self._sockets: list[ProbeSocket] = []
 
     async def request(

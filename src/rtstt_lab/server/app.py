@@ -148,7 +148,11 @@ async def _parameters(request: Request, error: Exception) -> Response:
 
 async def _internal(request: Request, error: Exception) -> Response:
     log.error("request failed", exc_info=error)
-    return _answer(request, RtsttError("internal"), 500)
+    answer = _answer(request, RtsttError("internal"), 500)
+    # The HTTP server hangs up after such an error. Unless it is told so, a client may send its next
+    # request over the same connection, and gets no answer.
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 def _answer(request: Request, error: RtsttError, status: int) -> Response:
