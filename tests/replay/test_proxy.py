@@ -82,6 +82,23 @@ async def test_what_meets_nothing_has_not_happened(echo: int) -> None:
         writer.close()
 
 
+async def test_stop_may_come_before_any_audio(echo: int) -> None:
+    """The link stays clean; if audio begins after all, what was to follow stop follows from there."""
+    now_s = 10.0
+    cut = Cut(at_s=0.0, duration_s=2.0)
+    schedule = FaultSchedule.of(after_stop=[cut])
+    async with FaultProxy("127.0.0.1", echo, schedule, clock=lambda: now_s) as proxy:
+        proxy.stopped()
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(b"a")
+        assert await reader.readexactly(1) == b"a"
+        assert proxy.happened == []
+        proxy.begin(10.0)
+        assert await broken(reader)
+        assert proxy.happened == [Happened(cut, 0.0, 2.0)]
+        writer.close()
+
+
 async def test_a_delay_holds_bytes_back(echo: int) -> None:
     """There and back takes at least twice the one-way delay."""
     schedule = FaultSchedule.of(Delay(at_s=0, duration_s=60, delay_s=0.05))

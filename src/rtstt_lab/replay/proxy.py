@@ -26,7 +26,7 @@ class FaultProxy:
     Args:
         host: of the server behind it.
         port: of the server behind it.
-        schedule: counts from `begin`, what it has for the end from `stopped`; before it the link is clean.
+        schedule: counts from `begin`, what it has for the end from `stopped`; before `begin` all is well.
         seed: of the jitter.
         clock: monotonic seconds; the event loop's.
     """
@@ -50,6 +50,7 @@ class FaultProxy:
         self._rng = np.random.default_rng(seed)
         self._clock = clock
         self._origin_s = math.inf
+        self._stop_pressed = False
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -70,9 +71,17 @@ class FaultProxy:
         if math.isinf(self._origin_s):
             self._origin_s = origin_s
             self._spawn(self._cut(self._schedule.faults))
+            if self._stop_pressed:
+                self.stopped()
 
     def stopped(self) -> None:
-        """Stop is being pressed, and nothing is sent of it yet; the first call counts."""
+        """Stop is being pressed, and nothing is sent of it yet; the first call counts.
+
+        A session may be stopped before it has any audio: its link stays clean, unless some comes after all.
+        """
+        self._stop_pressed = True
+        if math.isinf(self._origin_s):
+            return
         before, self._schedule = self._schedule, self._schedule.stopped(self._now_s())
         moved = [fault for fault in self._schedule.faults if fault not in self._scheduled]
         self._scheduled.update(zip(moved, before.after_stop, strict=True))
