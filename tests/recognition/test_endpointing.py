@@ -91,6 +91,17 @@ def test_after_the_end_the_clock_goes_on(two_utterances: Samples) -> None:
     assert detector.judged_s == pytest.approx(2 * length_s)
 
 
+def test_speech_that_was_ended_stays_where_it_was() -> None:
+    """Its end is that of the audio, also in a frame that was filled up, whatever comes in later."""
+    detector = SpeechDetector(EndpointingSettings(onset=0.0, offset=0.0, min_speech_s=10.0), start_s=5.0)
+    detector.accept(silence(1.0))
+    started, ended = detector.finish()
+    assert (started.at_s, ended) == (5.0, SpeechEnded(at_s=6.0, speech_end_s=6.0))
+    for _ in range(3):
+        assert (detector.speech_end_s, detector.silence_s) == (6.0, 0.0)
+        assert not detector.accept(silence(0.5))
+
+
 def test_the_beginning_of_a_word_at_the_very_end_counts() -> None:
     """Speech too short to be announced while it comes in is announced when the audio ends in it."""
     detector = SpeechDetector(EndpointingSettings(onset=0.0, offset=0.0, min_speech_s=0.2))

@@ -92,7 +92,7 @@ class SpeechDetector:
         self._speaking = False
         self._candidate: int | None = None
         self._candidate_frames = 0
-        self._speech_end = 0
+        self._speech_end_s = start_s
         self._in_silence = False
 
     @property
@@ -109,7 +109,7 @@ class SpeechDetector:
     @property
     def speech_end_s(self) -> float:
         """The end of the last frame that was judged as speech."""
-        return self._time(self._speech_end)
+        return self._speech_end_s
 
     @property
     def silence_s(self) -> float:
@@ -142,6 +142,7 @@ class SpeechDetector:
             events.append(self._end())
         # The clock of the samples goes on from where they stopped, not from the end of the filled-up frame.
         self._origin_s, self._judged, self._ended_s = end_s, 0, end_s
+        self._speech_end_s = min(self._speech_end_s, end_s)
         self._candidate, self._candidate_frames = None, 0
         self._network = _Network()
         return [_not_after(event, end_s) for event in events]
@@ -174,18 +175,18 @@ class SpeechDetector:
         elif probability < self._settings.offset:
             self._in_silence = True
         if not self._in_silence:
-            self._speech_end = frame + 1
+            self._speech_end_s = self._time(frame + 1)
         return self._end() if self.silence_s >= self._settings.pause_s else None
 
     def _start(self, frame: int) -> SpeechStarted:
         at_s = max(self._ended_s, self._time(frame) - self._settings.pre_roll_s)
-        self._speaking, self._in_silence, self._speech_end = True, False, self._judged
+        self._speaking, self._in_silence, self._speech_end_s = True, False, self.judged_s
         self._candidate, self._candidate_frames = None, 0
         return SpeechStarted(at_s)
 
     def _end(self) -> SpeechEnded:
         self._speaking, self._ended_s = False, self.judged_s
-        return SpeechEnded(self.judged_s, self._time(self._speech_end))
+        return SpeechEnded(self.judged_s, self._speech_end_s)
 
 
 def _not_after(event: SpeechEvent, end_s: float) -> SpeechEvent:
