@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtstt_lab.errors import RecognitionError
-from rtstt_lab.recognition.alignment import MAX_PIECE_S, TextAligner, cut_pieces
+from rtstt_lab.recognition.alignment import MAX_PIECE_S, TextAligner, cut_pieces, least_speech_s
 from rtstt_lab.recognition.models import ModelStore
 from rtstt_lab.replay.corpus import Corpus, load_audio, timings_of
 from rtstt_lab.types import SAMPLE_RATE_HZ, Word
@@ -28,6 +28,21 @@ def test_pieces_are_cut_at_gaps_between_agreed_words() -> None:
         first = int(following.words[0].removeprefix("word"))
         assert first - 0.35 <= following.start_s <= first + 0.15
         assert 20 not in {first, first - 1}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "least_s"),
+    [
+        ("en", "It is five o'clock.", 0.4),
+        ("ko", "지금은 다섯 시입니다.", 0.3),
+        ("zh", "现在是五点，我们走吧。", 0.36),
+        ("ja", "今は五時です。", 0.24),
+        ("th", "ตอนนี้ห้าโมงเย็น", 0.48),
+    ],
+)
+def test_a_text_takes_its_time_with_or_without_spaces(language: str, text: str, least_s: float) -> None:
+    """Words count where spaces part them; elsewhere letters, without signs and the marks on them."""
+    assert least_speech_s(text.split(), language) == pytest.approx(least_s)
 
 
 def test_another_text_is_refused() -> None:

@@ -79,13 +79,13 @@ def test_the_middle_of_a_noisy_pause_is_left_out() -> None:
     assert spoken_spans(activity, 8 * second, 9 * second) == [(0, second)]
 
 
-def test_voice_activity_that_leaves_no_time_for_the_words_is_not_believed(two_cities: Samples) -> None:
+def test_voice_activity_that_leaves_no_time_for_what_is_said_is_not_believed(two_cities: Samples) -> None:
     """Noise with a text is whispered speech, for all one knows: level alone tells its pauses."""
     noise = np.random.default_rng(0).normal(0, 0.05, 3 * SAMPLE_RATE_HZ).astype(np.float32)
     assert Activity.of(noise).unspoken.mean() > 0.9
-    assert not Activity.of(noise, words=8).unspoken.any()
+    assert not Activity.of(noise, least_speech_s=0.8).unspoken.any()
     speech = two_cities[: 10 * SAMPLE_RATE_HZ]
-    assert np.array_equal(Activity.of(speech, words=30).unspoken, Activity.of(speech).unspoken)
+    assert np.array_equal(Activity.of(speech, least_speech_s=3.0).unspoken, Activity.of(speech).unspoken)
 
 
 def test_a_recording_that_is_nothing_has_no_frames() -> None:

@@ -30,6 +30,10 @@ MAX_PIECE_S: Constant = 28.0
 
 _HOP_SAMPLES: Constant = 160
 _UNSPACED: Constant = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""What the tokenizer parts between characters, for want of spaces."""
+_FASTEST_WORD_S: Constant = 0.1
+_FASTEST_LETTER_S: Constant = 0.04
+"""Nobody says one in less, on the average: eight syllables a second of up to three Thai letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class TextAligner:
         if not words:
             return ()
         duration_s = len(samples) / SAMPLE_RATE_HZ
-        activity = Activity.of(samples, words=len(words))
+        activity = Activity.of(samples, least_speech_s=least_speech_s(words, language))
         try:
             pieces = [_Piece(0.0, duration_s, words)]
             if duration_s > MAX_PIECE_S:
@@ -125,6 +129,21 @@ class TextAligner:
             for w in segment.words or ()
         ]
         return cut_pieces(samples, words, heard)
+
+
+def least_speech_s(words: Sequence[str], language: str) -> float:
+    """No voice says a text in less time.
+
+    Where words are not parted by spaces letters count, as where errors are measured there (Radford et al.
+    2022, appendix C): signs, tones and vowels written above or below are none.
+
+    Args:
+        words: of the text, parted by spaces.
+        language: ISO 639-1 code.
+    """
+    if language in _UNSPACED:
+        return _FASTEST_LETTER_S * sum(letter.isalnum() for word in words for letter in word)
+    return _FASTEST_WORD_S * len(words)
 
 
 def cut_pieces(samples: Samples, words: Sequence[str], heard: Sequence[Word]) -> list[_Piece]:

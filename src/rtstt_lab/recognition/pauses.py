@@ -32,8 +32,6 @@ _PEAK_SHARE: Constant = 0.95
 _SPEECH: Constant = endpointing.EndpointingSettings().offset
 _UNSPOKEN_S: Constant = 0.3
 _ONSET_S: Constant = 0.1
-_FASTEST_S: Constant = 0.1
-"""Nobody says a word in less, on the average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,17 @@ class Activity:
     unspoken: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, samples: Samples, *, words: int = 0) -> Activity:
+    def of(cls, samples: Samples, *, least_speech_s: float = 0.0) -> Activity:
         """Listens to a whole recording.
 
         Args:
             samples: shape ``(n,)``, float32, 16 kHz mono.
-            words: that are said in it. Where voice activity leaves no time for them, as in whispered
+            least_speech_s: that is known to be in it. Where voice activity leaves less, as in whispered
                 speech, it is not believed.
         """
         levels = frame_levels(samples)
         heard = unspoken_frames(levels, endpointing.speech_probabilities(samples))
-        believed = np.count_nonzero(~heard) >= words * _FASTEST_S * FRAMES_A_SECOND
+        believed = np.count_nonzero(~heard) >= least_speech_s * FRAMES_A_SECOND
         return cls(levels, heard if believed else np.zeros_like(heard))
 
 
