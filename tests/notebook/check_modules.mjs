@@ -14,6 +14,7 @@ const { recordingType } = await load("recorder");
 const { problemOf, InsecureContextError } = await load("microphone");
 const { SHOWN } = await load("tables");
 const { crc32 } = await load("windows");
+const { decode_server_message, RtsttError } = await load("messages");
 
 // The proxy first; directly only where the page is on the server's own machine and not encrypted (S3).
 const server = { port: 4321, path: "/api/streaming/sessions/x/ws" };
@@ -99,6 +100,11 @@ assert.equal(supports(), "");
 assert.equal(problemOf({ name: "NotAllowedError" }).key, "notebook.microphone_denied");
 assert.equal(problemOf(new InsecureContextError("")).key, "notebook.microphone_insecure");
 assert.equal(problemOf({ name: "Odd", message: "why" }).parameters.reason, "why");
+
+// Whole numbers are digits alone on the wire, and JSON.parse doesn't show how 3 was written: what has a fraction is refused.
+const ping = (number) => decode_server_message(`{"type":"server:ping","sent_ms":${number}}`).sent_ms;
+for (const number of ["3", "3.0", "3e0"]) assert.equal(ping(number), 3);
+for (const number of ["-0.0", "3.5", '"3"', "true", "9007199254740992"]) assert.throws(() => ping(number), RtsttError);
 
 assert.equal(crc32(new TextEncoder().encode("123456789")), 0xcbf43926); // the check value of the CRC-32 catalogue
 console.log("all decided");

@@ -150,6 +150,16 @@ def test_a_header_that_cannot_be_read(frame):
 
 
 @pytest.mark.requirement("S1")
+@pytest.mark.parametrize("number", ["3.0", "3e0", "-0.0", "3.5", '"3"', "true"])
+def test_whole_numbers_are_digits_alone(number):
+    """What has a fraction or an exponent is none, on either side, though its value may be whole."""
+    for decode, sender in ((wire.decode_client_message, "client"), (wire.decode_server_message, "server")):
+        assert decode(f'{{"type":"{sender}:ping","sent_ms":3}}').sent_ms == 3
+        with pytest.raises(MalformedFrameError):
+            decode(f'{{"type":"{sender}:ping","sent_ms":{number}}}')
+
+
+@pytest.mark.requirement("S1")
 @given(st.binary(max_size=200) | st.builds(lambda n: struct.pack("<I", n) + b"{" * n, st.integers(0, 5000)))
 @example(wire.encode_audio(header(b""), b"")[:-1])
 @settings(deadline=None)

@@ -14,7 +14,7 @@ export class RtsttError extends Error {
 class Mismatch extends Error {}
 
 const TYPES = {
-  integer: (value) => Number.isInteger(value) && !Object.is(value, -0),
+  integer: (value) => Number.isInteger(value) && !Object.is(value, -0), // JSON.parse reads 3.0 as 3
   number: Number.isFinite,
   string: (value) => typeof value === "string" && !/\p{Surrogate}/u.test(value), // half of a pair is no text
   boolean: (value) => typeof value === "boolean",
