@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:  # what is imported here is imported for every test
     from rtstt_lab.client.local import LocalServer
     from rtstt_lab.recognition.whisper import WhisperDecoder
+
+# A run that fails, fails again; and a machine that is slow, or stands still for a moment, fails none.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

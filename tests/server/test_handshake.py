@@ -14,8 +14,6 @@ from rtstt_lab.server.handshake import Handshake
 from rtstt_lab.server.quotas import Quotas
 from rtstt_lab.server.settings import LimitSettings
 
-LIMIT_S = 0.2
-
 
 class Echo(asyncio.Protocol):
     """Says everything again."""
@@ -38,8 +36,8 @@ def contexts():
 
 
 @asynccontextmanager
-async def listening(context, limit_s=LIMIT_S, **limits):
-    quotas = Quotas(LimitSettings(**limits))
+async def listening(context, limit_s=60.0, quotas=None, **limits):
+    quotas = quotas or Quotas(LimitSettings(**limits))
     shake = partial(Handshake, protocol=Echo, context=context, quotas=quotas, limit_s=limit_s)
     server = await asyncio.get_running_loop().create_server(shake, "127.0.0.1", 0)
     async with server:
@@ -79,12 +77,14 @@ async def echoed(port, context, address="127.0.0.1", said=b"hello"):
 async def test_a_handshake_ends_in_time(contexts):
     """Who says nothing, only begins, or speaks no TLS is dropped, and counts no longer."""
     serving, asking = contexts
-    async with listening(serving) as (port, quotas):
+    quotas = Quotas(LimitSettings(max_connections_per_ip=1))
+    async with listening(serving, 0.2, quotas) as (port, _):
         for said in (b"", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n\r\n"):
             async with connected(port) as (reader, writer):
                 writer.write(said)
                 await gone(reader)
-        await until(lambda: not quotas._handshakes)
+            await until(lambda: not quotas._handshakes)
+    async with listening(serving, quotas=quotas) as (port, _):
         assert await echoed(port, asking) == b"hello"
 
 
@@ -92,7 +92,7 @@ async def test_a_handshake_ends_in_time(contexts):
 async def test_handshakes_are_counted_before_they_succeed(contexts):
     """One address holds so many at most, all together so many; the others get through meanwhile."""
     serving, asking = contexts
-    async with listening(serving, 30.0, max_connections=5, max_connections_per_ip=3) as (port, quotas):
+    async with listening(serving, max_connections=5, max_connections_per_ip=3) as (port, quotas):
         async with AsyncExitStack() as silent:
             for _ in range(3):
                 await silent.enter_async_context(connected(port, "127.0.0.5"))
@@ -114,6 +114,6 @@ async def test_nothing_is_lost_behind_a_handshake(contexts):
     """What a client sends with the end of its handshake arrives, all of it and in order."""
     serving, asking = contexts
     said = bytes(range(256)) * 2_000
-    async with listening(serving, 30.0) as (port, _):
+    async with listening(serving) as (port, _):
         for _ in range(20):
             assert await echoed(port, asking, said=said) == said
