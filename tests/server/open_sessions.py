@@ -7,7 +7,7 @@ import json
 import time
 from contextlib import asynccontextmanager
 
-from rtstt_lab.protocol.messages import ClientHello, CreateSession, encode
+from rtstt_lab.protocol.messages import ClientHello, ClientPong, CreateSession, encode
 from rtstt_lab.server.outbox import Outbox
 from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import ServerSettings
@@ -38,6 +38,7 @@ class Client:
     def __init__(self, host):
         self.host = host
         self.told = []
+        self._pings = []
         self._outbox = Outbox()
         self._changed = asyncio.Event()
         self._outbox.put = self._take
@@ -45,17 +46,21 @@ class Client:
 
     def _take(self, said):
         self.told.append(json.loads(said))
+        if self.told[-1]["type"] == "server:ping":
+            self._pings.append(self.told[-1]["sent_ms"])
         self._changed.set()
 
     def say(self, message):
         self.host.receive(message if isinstance(message, bytes) else encode(message), self.link)
 
     async def until(self, wanted):
-        """The first message of which this is true."""
+        """The first message of which this is true; pings are answered, so that the link lasts."""
         async with asyncio.timeout(60):
             while not (found := next(filter(wanted, self.told), None)):
                 self._changed.clear()
                 await self._changed.wait()
+                while self._pings:
+                    self.say(ClientPong(self._pings.pop()))
         return found
 
 

@@ -50,8 +50,10 @@ class Server:
     @asynccontextmanager
     async def socket(self, session_id, route="ws", **options):
         address = f"ws://127.0.0.1:{self.port}/api/streaming/sessions/{session_id}/{route}"
+        # A machine that stands still for a while is not taken for a server that does.
+        patient = {"open_timeout": 60, "close_timeout": 60, "ping_interval": None}
         async with connect(
-            address, subprotocols=["rtstt.v1"], compression=None, max_size=None, **options
+            address, subprotocols=["rtstt.v1"], compression=None, max_size=None, **(patient | options)
         ) as socket:
             yield Talk(socket)
 

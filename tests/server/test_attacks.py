@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count, repeat
 
 import httpx
 import psutil
@@ -32,9 +33,14 @@ def megabytes(server):
     return psutil.Process(server.process.pid).memory_info().rss / 2**20
 
 
+def cpu_s(server):
+    times = psutil.Process(server.process.pid).cpu_times()
+    return times.user + times.system
+
+
 def ask(server, method, path, address, **headers):
     transport = httpx.HTTPTransport(local_address=address)
-    with httpx.Client(transport=transport, timeout=30) as client:
+    with httpx.Client(transport=transport, timeout=60) as client:
         known = {"Authorization": f"Bearer {TOKEN}"} | headers
         return client.request(method, f"{server.url}{path}", headers=known)
 
@@ -178,12 +184,12 @@ async def test_json_bombs_are_refused_and_the_session_goes_on(server, bomb):
     before = megabytes(server)
     async with server.socket(made["session_id"]) as talk:
         await talk.hello(made["session_token"])
-        began = time.monotonic()
+        began_s = cpu_s(server)
         await talk.socket.send(bomb)
         error = await talk.until("server:error")
         assert error["code"] in {"frame_malformed", "lifecycle"}
         assert not error.get("fatal")
-        assert time.monotonic() - began < 5
+        assert cpu_s(server) - began_s < 5
         await talk.send(type="client:ping", sent_ms=7)
         assert (await talk.until("server:pong"))["sent_ms"] == 7
     assert megabytes(server) - before < 60
@@ -208,15 +214,17 @@ async def test_one_address_cannot_take_all_connections(fortress):
 @pytest.mark.requirement("S4")
 def test_requests_and_new_sessions_of_an_address_are_limited(fortress):
     """The refusal names the limit and when to try again; other addresses are not touched."""
-    for _ in range(3):
-        create(fortress, "127.0.1.8")
-    full = ask(fortress, "POST", SESSIONS, "127.0.1.8")
+    made = [ask(fortress, "POST", SESSIONS, "127.0.1.8")]
+    while made[-1].is_success:  # a slow machine is given some more meanwhile
+        made.append(ask(fortress, "POST", SESSIONS, "127.0.1.8"))
+    full = made[-1]
+    assert len(made) > 3
     assert (full.status_code, full.json()["code"]) == (429, "limit_new_sessions")
     assert 0 < full.json()["retry_after_s"] <= 20
     assert int(full.headers["Retry-After"]) > 0
     create(fortress, "127.0.1.9")
     transport = httpx.HTTPTransport(local_address="127.0.1.10")
-    with httpx.Client(base_url=fortress.url, transport=transport, timeout=30) as client:
+    with httpx.Client(base_url=fortress.url, transport=transport, timeout=60) as client:
         answers = [client.get("/healthz")]
         while answers[-1].is_success:  # a slow machine is given some more meanwhile
             answers.append(client.get("/healthz"))
@@ -228,17 +236,22 @@ def test_requests_and_new_sessions_of_an_address_are_limited(fortress):
 @pytest.mark.requirement("S4", "S3")
 def test_only_a_trusted_proxy_is_believed_about_addresses(fortress):
     """Who forges X-Forwarded-For is counted by its own address; behind the proxy each counts alone."""
-    for n in range(3):
-        assert ask(fortress, "POST", SESSIONS, "127.0.1.11", **{"X-Forwarded-For": f"10.0.0.{n}"}).is_success
-    forged = ask(fortress, "POST", SESSIONS, "127.0.1.11", **{"X-Forwarded-For": "10.0.0.9"})
-    assert forged.json()["code"] == "limit_new_sessions"
-    behind = {"X-Forwarded-For": "10.0.1.1"}
-    for _ in range(3):
-        assert ask(fortress, "POST", SESSIONS, "127.0.9.1", **behind).is_success
-    assert ask(fortress, "POST", SESSIONS, "127.0.9.1", **behind).status_code == 429
+
+    def until_refused(address, forwarded):
+        """What the last one is told; a slow machine is given some more meanwhile."""
+        answers = []
+        while not answers or answers[-1].is_success:
+            headers = {"X-Forwarded-For": next(forwarded)}
+            answers.append(ask(fortress, "POST", SESSIONS, address, **headers))
+        assert len(answers) > 3
+        return answers[-1].json()["code"]
+
+    forged = (f"10.0.0.{n}" for n in count())
+    assert until_refused("127.0.1.11", forged) == "limit_new_sessions"
+    assert until_refused("127.0.9.1", repeat("10.0.1.1")) == "limit_new_sessions"
     assert ask(fortress, "POST", SESSIONS, "127.0.9.1", **{"X-Forwarded-For": "10.0.1.2"}).is_success
-    spoofed = {"X-Forwarded-For": "10.0.1.9, 10.0.1.1"}  # the proxy's own word is the last
-    assert ask(fortress, "POST", SESSIONS, "127.0.9.1", **spoofed).status_code == 429
+    spoofed = (f"10.0.2.{n}, 10.0.1.3" for n in count())  # the proxy's own word is the last
+    assert until_refused("127.0.9.1", spoofed) == "limit_new_sessions"
 
 
 @pytest.mark.requirement("S4")

@@ -139,7 +139,7 @@ async def test_a_feed_that_outlasts_its_server_ends_without_a_complaint():
     executor, busy, complaints = Executor(decodes_at_once=1), threading.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     worker = Worker()
-    worker.hole = lambda _: busy.wait(30)
+    worker.hole = lambda _: busy.wait(60)
     lane = Lane(worker, lambda *_: None)
     executor.submit(lane, FeedHole(seq=0, duration_ms=10))
     executor.close_lane(lane)
@@ -177,7 +177,7 @@ async def test_a_step_that_waits_for_its_turn_holds_no_audio_back():
 
     class Busy(Worker):
         def recognise(self, work):
-            release.wait(30)
+            release.wait(60)
             return super().recognise(work)
 
     def done(work, outcome):
@@ -228,6 +228,6 @@ async def test_decodes_that_never_return_cost_lanes(monkeypatch):
     begin(2)
     await asyncio.wait_for(executor.stuck.wait(), 30)
     assert len(told) == 3
-    await asyncio.wait_for(executor.shutdown(), 5)
+    await asyncio.wait_for(executor.shutdown(), 20)
     for event in release:
         event.set()

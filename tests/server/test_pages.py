@@ -100,7 +100,7 @@ def test_no_answer_is_for_everybody(server, origin):
         ("GET", "/metrics", {"Authorization": f"Bearer {TOKEN}"}),
         ("GET", "/openapi.json", {}),
     ):
-        answer = httpx.request(method, server.url + path, headers=headers | {"Origin": origin})
+        answer = httpx.request(method, server.url + path, headers=headers | {"Origin": origin}, timeout=60)
         assert "access-control-allow-origin" not in answer.headers
         assert "access-control-allow-credentials" not in answer.headers
         assert answer.headers.get("access-control-allow-methods") != "*"
@@ -133,6 +133,6 @@ def test_nobody_is_sent_elsewhere(server, path):
     """No answer is a redirect, whatever path and Host a request names."""
     for host in (None, "evil.example"):
         headers = {"Host": host} if host else {}
-        answer = httpx.get(server.url + path, headers=headers, follow_redirects=False)
+        answer = httpx.get(server.url + path, headers=headers, follow_redirects=False, timeout=60)
         assert answer.status_code < 300 or answer.status_code >= 400
         assert "location" not in answer.headers

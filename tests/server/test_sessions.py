@@ -106,7 +106,7 @@ async def test_no_audio_is_written(server, speech):
     def written():
         files = set()
         for entry in (folder / "fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
+            with suppress(FileNotFoundError, ProcessLookupError):  # closed meanwhile
                 flags = int((folder / "fdinfo" / entry.name).read_text().split("flags:")[1].split()[0], 8)
                 target = Path(entry.readlink())
                 if flags & 0o3 and target.is_file():
@@ -124,8 +124,9 @@ async def test_no_audio_is_written(server, speech):
         assert server.rest("DELETE", f"/{made['session_id']}").status_code == 204
         error = await talk.until("server:error")
         assert error["fatal"]
-    files = [file for file in server.output.rglob("*") if file.is_file()]
-    assert not [file for file in files if made["session_id"] in file.name + file.read_text("utf-8")]
+    for file in server.output.rglob("*"):
+        with suppress(FileNotFoundError):  # another test's journal, whose session has ended
+            assert not file.is_file() or made["session_id"] not in file.name + file.read_text("utf-8")
 
 
 @pytest.mark.requirement("E2", "E4", "S1")
@@ -237,8 +238,9 @@ async def test_a_viewer_and_a_second_page(server, speech):
         await viewer.send(type="client:hello", token=made["session_token"])
         await talk.say(speech)
         await talk.control("pause", len(speech))
-        await talk.until("server:transcription_final")
-        await viewer.until("server:transcription_final")
+        await asyncio.gather(
+            talk.until("server:transcription_final"), viewer.until("server:transcription_final")
+        )
 
         renewed = server.rest("POST", f"/{where}/token")
         assert renewed.status_code == 201
