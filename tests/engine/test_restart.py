@@ -171,6 +171,28 @@ def test_a_page_whose_link_is_slow_after_its_server_died(arrived: int) -> None:
     assert world.errors() == []
 
 
+@pytest.mark.requirement("L4", "R1", "R3")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_what_is_said_after_a_reload_and_a_kill_is_heard_at_once(blocks: bool) -> None:
+    """The new server asks for what nobody has any more: that keeps no live audio waiting, by either way."""
+    world = reloaded(8)
+    for _ in range(4):
+        world.speak()
+    world.kill()
+    if blocks:
+        world.client.use_blocks(world.now)
+        world.pump()
+    for _ in range(12):
+        world.speak()
+    assert world.session.next_seq >= 8 + 4 + 12 - 4
+    world.control("stop")
+    world.pass_time(5)
+    (saved,) = world.saved
+    assert saved.complete
+    assert [(word.text, word.start_s) for word in saved.words] == [(f" w{n}", n / 2) for n in range(12)]
+    assert world.errors() == []
+
+
 @pytest.mark.requirement("L4", "R1")
 def test_a_page_that_has_said_nothing_yet_can_be_stopped_after_its_server_died() -> None:
     """What the new server asks for nobody has, but it is known: the button takes effect, nothing is lost."""

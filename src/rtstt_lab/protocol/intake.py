@@ -90,6 +90,7 @@ class Intake:
         self._holes: deque[tuple[int, int]] = deque(state.holes)
         self._bucket: TokenBucket | None = None
         self._gap_from: tuple[int, float] | None = None
+        self._held_from = 0
 
     @property
     def next_seq(self) -> int:
@@ -128,17 +129,18 @@ class Intake:
             holes=tuple(hole for hole in self._holes if hole[0] < committed_seq),
         )
 
-    def link_opened(self, held: int, now: float) -> None:
+    def link_opened(self, held: int, held_from: int, now: float) -> None:
         """A client is there.
 
         Args:
             held: how many chunks it holds: they may come at once (rule 8).
+            held_from: the first of them: what is missing before is not waited for.
             now: the time.
         """
         rate = self._limits.max_chunks_per_s
         self._bucket = TokenBucket(rate, 2 * rate, now)
         self._bucket.grant(min(held, rate * self._limits.max_session_s), now)
-        self._gap_from = None
+        self._gap_from, self._held_from = None, held_from
         self._watch_gap(now)
 
     def block_came(self, chunks: int, now: float) -> None:
@@ -147,8 +149,8 @@ class Intake:
             self._bucket.grant(chunks, now)
 
     def link_lost(self) -> None:
-        """Nobody is there: gaps are not waited for."""
-        self._bucket = self._gap_from = None
+        """Nobody is there: gaps are not waited for, but for those that blocks leave."""
+        self._bucket = None
 
     def take(self, header: AudioHeader, payload: bytes, now: float, *, ended: bool) -> RtsttError | None:
         """Takes one frame.
@@ -210,8 +212,16 @@ class Intake:
         return ChunkAccepted(header, arrival.payload, stream_format, first_payload)
 
     def gap_deadline(self) -> float | None:
-        """Until when the present gap is waited for."""
-        return self._gap_from[1] + self._gap_wait_s if self._gap_from else None
+        """Until when the present gap is waited for, if a client is there."""
+        if self._bucket is None or self._gap_from is None:
+            return None
+        gap = None if self._waits_for_header else self._window.gap
+        unheld = gap is not None and gap[1] <= self._held_from
+        return self._gap_from[1] + (0.0 if unheld else self._gap_wait_s)
+
+    def gap_overdue(self, now: float) -> bool:
+        """Whether there has been the present gap for so long as one is waited for."""
+        return self._gap_from is not None and now >= self._gap_from[1] + self._gap_wait_s
 
     def give_up_gap(self, now: float) -> Iterator[HoleDeclared]:
         """Turns the present gap into holes, which share the time between their neighbours' captures.
@@ -332,7 +342,7 @@ class Intake:
     def _watch_gap(self, now: float) -> None:
         gap = self._window.gap
         missing = self.header_seq if self._waits_for_header else gap[0] if gap else None
-        if missing is None or self._bucket is None:
+        if missing is None:
             self._gap_from = None
         elif self._gap_from is None or self._gap_from[0] != missing:
             self._gap_from = (missing, now)

@@ -7,6 +7,7 @@ names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -103,11 +104,16 @@ class ServerSession(ServerOrder):
             self._forget_other_client()
         elif self._restored:
             self._skip_events(after)
-        self._audio_at = self._audio_at if self._met else now
-        self._met = True
+        if not self._met or now >= self._block_at + self._settings.silence_s:
+            self._audio_at = now  # nobody was there who could have sent any
+        lacks = self._met and self._begins_late(records)
+        self._met, self._block_at = True, now
         self._intake.block_came(len(records), now)
         rejected = tuple(rejection for record in records if (rejection := self._take_record(record)))
-        if self._end_seq is not None and now >= self._audio_at + self._settings.control_wait_s:
+        if lacks and self._intake.gap_overdue(now):
+            self._declare_gap()
+            self._settle()
+        if (deadline := self._waits_until()) is not None and now >= deadline:
             self._stop_waiting()
         self._acknowledge(min(after, self._log.last))
         frames = self._log.after(after)[:_MAX_RECEIPT_EVENTS]
@@ -212,11 +218,15 @@ class ServerSession(ServerOrder):
             self._forget_other_client()
         elif self._restored:
             self._skip_events(hello.last_event)
+            self._skip_unheld(hello.held[0] if hello.held else self.committed_seq)
+        # What was told by now is in the log, and in the greeting.
+        self._out[:] = [(link, frame) for link, frame in self._out if link != self.link]
         if not self._met and hello.held and hello.resuming:
             self._held_seq = hello.held[1] + 1
         first, last = hello.held or (0, -1)
         wanted = max(first, self.next_seq) if hello.resuming else first
-        self._intake.link_opened(max(0, last - wanted + 1), self._links.now)
+        held_from = first if hello.resuming else 0
+        self._intake.link_opened(max(0, last - wanted + 1), held_from, self._links.now)
         self._audio_at = self._links.now
         self._ack_due = False
         self._credit_told = self.credit_ms
@@ -266,8 +276,6 @@ class ServerSession(ServerOrder):
             self._settle()
         self._apply_controls(None)
         self._controls.clear()
-        # What this told the new client is in the log, and in its greeting.
-        self._out[:] = [(link, frame) for link, frame in self._out if link != self.link]
 
     def _receive(self, message: wire.ClientMessage) -> None:
         match message:
@@ -284,6 +292,16 @@ class ServerSession(ServerOrder):
                 pass
             case wire.ClientHello():
                 raise LifecycleError("lifecycle", state=Link.OPEN.value, event="client:hello")
+
+    def _begins_late(self, records: Sequence[Record]) -> bool:
+        """Whether a block begins behind what is wanted, as its client knows: it has no more of that.
+
+        Of what it lacks, what is disposed of is passed over.
+        """
+        headers = (record[0] for record in records if isinstance(record, tuple))
+        first_seq = min((header.seq for header in headers if not header.header), default=0)
+        self._skip_unheld(first_seq)
+        return first_seq > self.next_seq
 
     def _take_record(self, record: Record) -> wire.RejectedRecord | None:
         if isinstance(record, wire.ClientControl):

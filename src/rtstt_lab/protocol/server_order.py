@@ -70,6 +70,16 @@ class ServerOrder(ServerVoice):
                 break
         self._tell_holes(holes)
 
+    def _skip_unheld(self, first_seq: int) -> None:
+        """Goes on behind what is disposed of and lies before all that its client holds: nobody brings it.
+
+        Args:
+            first_seq: the first chunk that the client holds.
+        """
+        before_seq = min(first_seq, self.committed_seq)
+        if self.next_seq < before_seq and not self._intake.waiting_ms(before_seq):
+            self._skip_disposed(before_seq)
+
     def _skip_disposed(self, before_seq: int | None = None) -> None:
         """Goes on behind what was said and is known, where nobody sends it again for the decoder.
 
@@ -154,7 +164,11 @@ class ServerOrder(ServerVoice):
         self._settle()
 
     def _control_deadline(self) -> float | None:
+        return None if self.link is None else self._waits_until()
+
+    def _waits_until(self) -> float | None:
+        """How long the audio before buttons, or before the end, is waited for, if it may be sent at all."""
         waits = self._controls.waiting or self._end_seq is not None
-        if not waits or self.link is None or self._intake.credit_ms <= 0:
+        if not waits or self._intake.credit_ms <= 0:
             return None
         return self._audio_at + self._settings.control_wait_s

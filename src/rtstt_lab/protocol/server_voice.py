@@ -88,7 +88,7 @@ class ServerVoice:
         )
         self._met = False
         self._held_seq = 0
-        self._audio_at = 0.0
+        self._audio_at = self._block_at = 0.0
 
     # --- what can be asked at any time ----------------------------------------------------------------------
 
