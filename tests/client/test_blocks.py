@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.client.actions import after, once
 from tests.client.upgrades import NoUpgrades
 
 from rtstt_lab.analysis.wer import normalizer
 from rtstt_lab.client.local import LocalServer
 from rtstt_lab.client.result import SessionResult
-from rtstt_lab.client.sources import AudioChunk, pcm_chunks, real_time
+from rtstt_lab.client.sources import pcm_chunks, real_time
 from rtstt_lab.client.streaming import StreamingClient
 from rtstt_lab.protocol.client_link import ClientSettings
 from rtstt_lab.protocol.events import ClientEvent, FinalReceived, SendBlock, StateChanged
-from rtstt_lab.protocol.lifecycle import Mode, Shown
+from rtstt_lab.protocol.lifecycle import Link, Mode, Shown
 from rtstt_lab.types import Samples
 
+LAST = 44
+"""Chunk of the clip."""
 QUICK = ClientSettings(backoff_s=(0.1, 0.2), block_s=0.3, block_stable_s=1.0)
 WORDS = "welcome to the laboratory for real time speech recognition while a person speaks the microphone"
 
@@ -59,7 +61,7 @@ async def test_a_session_that_never_gets_a_websocket_is_recognised_in_blocks(
         streaming = StreamingClient(
             proxy.url, token=server.token, language="en", settings=QUICK, observers=[observe]
         )
-        result = await streaming.run(real_time(pcm_chunks(clip)))
+        result = await streaming.run(once(real_time(pcm_chunks(clip)), {LAST: lambda: finals}))
     check_whole(result)
     assert proxy.refused >= len(QUICK.backoff_s) + 1
     assert {(Shown.ERROR, Mode.BLOCK)} <= {(state.shown, state.mode) for state in states}
@@ -76,15 +78,8 @@ async def test_a_person_leaves_the_stream_and_comes_back(server: LocalServer, cl
     """To blocks by hand in the middle of speech, and to the stream by hand again: one transcript, whole."""
     blocks: list[SendBlock] = []
 
-    async def pressed() -> AsyncIterator[AudioChunk]:
-        number = 0
-        async for chunk in real_time(pcm_chunks(clip)):
-            number += 1
-            if number == 12:
-                streaming.use_blocks()
-            elif number == 24:
-                streaming.reconnect()
-            yield chunk
+    def sent() -> bool:
+        return sum(len(block.body) for block in blocks) > 2 * 250 * 32
 
     def observe(now: float, event: ClientEvent) -> None:
         if isinstance(event, SendBlock):
@@ -93,9 +88,10 @@ async def test_a_person_leaves_the_stream_and_comes_back(server: LocalServer, cl
     streaming = StreamingClient(
         server.url, token=server.token, language="en", settings=QUICK, observers=[observe]
     )
-    result = await streaming.run(pressed())
+    chunks = once(real_time(pcm_chunks(clip)), {24: sent, LAST: lambda: streaming.session.link is Link.OPEN})
+    result = await streaming.run(after(chunks, {12: streaming.use_blocks, 24: streaming.reconnect}))
     check_whole(result)
-    assert sum(len(block.body) for block in blocks) > 2 * 250 * 32
+    assert sent()
     assert streaming.session.mode is Mode.STREAM
 
 
@@ -117,7 +113,8 @@ async def test_the_stream_is_taken_up_again_when_it_is_there_again(
         streaming = StreamingClient(
             proxy.url, token=server.token, language="en", settings=QUICK, observers=[observe]
         )
-        result = await streaming.run(real_time(pcm_chunks(clip)))
+        back = {LAST: lambda: Shown.RECORDING in [state.shown for state in states]}
+        result = await streaming.run(once(real_time(pcm_chunks(clip)), back))
     check_whole(result)
     modes = [state.mode for state in states]
     assert modes.index(Mode.BLOCK) < len(modes) - 1 - modes[::-1].index(Mode.STREAM)

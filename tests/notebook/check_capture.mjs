@@ -75,6 +75,11 @@ class Recorder extends EventTarget {
   }
 }
 
+// Node reads a blob on a thread, in its own time; here what was recorded is there as soon as it is asked for.
+Blob.prototype.arrayBuffer = async function () {
+  return new ArrayBuffer(this.size);
+};
+
 const timers = new Map();
 const { setTimeout: later, clearTimeout: never } = globalThis;
 globalThis.setTimeout = (act, ms) => {

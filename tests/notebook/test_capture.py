@@ -111,13 +111,13 @@ def test_access_is_granted_and_nothing_secret_or_said_is_saved(
     says(type="access")
     first = sent.get(timeout=60)
     says(type="access")
-    again = sent.get(timeout=20)
+    again = sent.get(timeout=60)
     assert first["type"] == again["type"] == "access"
     assert first["session_id"] == again["session_id"] == capture.session_id
     assert first["token"] != again["token"]
     assert first["port"] == capture.server.port
     says(type="renew")
-    assert sent.get(timeout=20)["session_id"] != first["session_id"]
+    assert sent.get(timeout=60)["session_id"] != first["session_id"]
 
     says(**mirrored(0, final(0, "A secret sentence."), partial="and more"))
     saved = json.dumps(capture.get_state(), default=str)
@@ -135,14 +135,14 @@ def test_the_session_is_opened_to_the_pages_origin_alone(
     def may_look(origin: str) -> bool:
         path = f"{capture.server.url}/api/streaming/sessions/{capture.session_id}"
         headers = {"Authorization": f"Bearer {capture.server.token}", "Origin": origin}
-        return httpx.get(path, headers=headers).status_code == 200
+        return httpx.get(path, headers=headers, timeout=60).status_code == 200
 
     says(type="access", origin="https://hub.example.org")
     assert sent.get(timeout=60)["exposed"] is False
     assert may_look("https://hub.example.org")
     assert not may_look("http://localhost:8888")
     says(type="access", origin="http://localhost:8888")
-    sent.get(timeout=20)
+    sent.get(timeout=60)
     assert may_look("http://localhost:8888")
     assert not may_look("https://evil.example")
 
@@ -171,7 +171,7 @@ def test_finished_session_is_shown_to_a_page_that_was_loaded_again(
     _, sent, says = page(server)
     says(**mirrored(0, final(0, "All said."), state="completed"))
     says(type="access")
-    told = sent.get(timeout=10)
+    told = sent.get(timeout=60)
     assert told["type"] == "finished"
     assert "phase" not in told, "it did not fail"
     assert not server.running
@@ -186,14 +186,15 @@ def test_text_outlives_its_session(page: Callable[[LocalServer], Page], server: 
     first = sent.get(timeout=60)
     says(**mirrored(0, final(0, "Good morning."), partial="How", state="error"))
     address = f"{capture.server.url}/api/streaming/sessions/{capture.session_id}"
-    assert httpx.delete(address, headers={"Authorization": f"Bearer {first['token']}"}).status_code == 204
+    headers = {"Authorization": f"Bearer {first['token']}"}
+    assert httpx.delete(address, headers=headers, timeout=60).status_code == 204
     says(type="access")
-    told = sent.get(timeout=20)
+    told = sent.get(timeout=60)
     assert (told["type"], told["shown"], told["phase"]) == ("finished", "error", "failed")
     assert [each["text"] for each in told["finals"]] == ["Good morning."]
     assert (capture.text, capture.state) == ("Good morning.", "error")
     says(type="renew")
-    assert sent.get(timeout=20)["session_id"] != first["session_id"]
+    assert sent.get(timeout=60)["session_id"] != first["session_id"]
     assert capture.text == ""
 
 
@@ -207,7 +208,7 @@ def test_failures_are_told_to_the_page(page: Callable[[LocalServer], Page], tmp_
     assert isinstance(capture.error, ServiceError)
     assert "--no-such-option" in capture.error.localized("es")
     says(type="mirror", state="nonsense")
-    assert sent.get(timeout=5)["key"] == "notebook_failed"
+    assert sent.get(timeout=60)["key"] == "notebook_failed"
 
 
 @pytest.mark.requirement("D1")

@@ -31,7 +31,7 @@ KILLS = 5
 MOST_SAID_AWAY = 20
 """Chunks; then the recorder waits for its server, so that a slow machine's is killed as often."""
 CHUNK_MS = 250
-PATIENT = ClientSettings(backoff_s=(0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8))
+PATIENT = ClientSettings(backoff_s=(0.2, 0.4, 0.8, 1.6, 3.2, 6.4, *(12.8,) * 6))
 
 
 def chunks_of(mime: str) -> list[AudioChunk]:

@@ -199,35 +199,85 @@ async def test_a_step_that_waits_for_its_turn_holds_no_audio_back():
     assert other.worker.began[3:] == [("step", 0), ("settle", 1), ("hole", 3)]
 
 
-@pytest.mark.requirement("E2", "O4")
-async def test_decodes_that_never_return_cost_lanes(monkeypatch):
-    """The executor is stuck when as many are lost as there are lanes, and not before; one may return."""
-    monkeypatch.setattr("rtstt_lab.server.executor._LOST_S", 0.05)
-    executor, release = Executor(2, Patience(least_s=0.05, factor=0.0)), [threading.Event() for _ in range(4)]
-    told, returned = [], asyncio.Queue()
+class Hanging:
+    """Decodes that do not return before they are released."""
 
-    def begin(number):
+    def __init__(self, executor):
+        self.executor = executor
+        self.told = []
+        self.returned = asyncio.Queue()
+        self._releases = []
+
+    def begin(self, model):
+        """Another decode with this model."""
+        number, release = len(self._releases), threading.Event()
         worker = Worker()
-        worker.recognise = lambda _: release[number].wait(60)
-        lane = Lane(worker, lambda *_: returned.put_nowait(number), told.append)
-        executor.submit(lane, Recognise(job=number, kind="step"))
+        worker.recognise = lambda _: release.wait(60)
+        lane = Lane(worker, lambda *_: self.returned.put_nowait(number), self.told.append, model)
+        self._releases.append(release)
+        self.executor.submit(lane, Recognise(job=number, kind="step"))
 
-    async def lost(count):
+    async def lost(self, model, count):
+        """Waits until so many of a model's workers are."""
         async with asyncio.timeout(30):
-            while executor._lost != count:  # noqa: ASYNC110 - nobody is told of one
+            while self.executor._lost[model] != count:  # noqa: ASYNC110 - nobody is told of one
                 await asyncio.sleep(0.005)
 
-    begin(0)
-    await lost(1)
-    release[0].set()
-    assert await returned.get() == 0
-    assert executor._lost == 0
-    begin(1)
-    await lost(1)
+    def release(self, *numbers):
+        for release in [self._releases[number] for number in numbers] or self._releases:
+            release.set()
+
+
+@pytest.fixture
+async def hanging(monkeypatch):
+    """Decodes with models of two workers each."""
+    monkeypatch.setattr("rtstt_lab.server.executor._LOST_S", 0.05)
+    executor = Executor(2, Patience(least_s=0.05, factor=0.0))
+    hanging = Hanging(executor)
+    yield hanging
+    hanging.release()
+    await asyncio.wait_for(executor.shutdown(), 5)
+
+
+@pytest.mark.requirement("E2", "O4")
+async def test_decodes_that_never_return_cost_lanes(hanging):
+    """The executor is stuck when as many are lost as there are lanes, and not before; one may return."""
+    executor = hanging.executor
+    hanging.begin("base")
+    await hanging.lost("base", 1)
+    hanging.release(0)
+    assert await hanging.returned.get() == 0
+    assert not executor._lost
+    hanging.begin("base")
+    await hanging.lost("base", 1)
     assert not executor.stuck.is_set()
-    begin(2)
+    hanging.begin("base")
     await asyncio.wait_for(executor.stuck.wait(), 30)
-    assert len(told) == 3
-    await asyncio.wait_for(executor.shutdown(), 20)
-    for event in release:
-        event.set()
+    assert len(hanging.told) == 3
+
+
+@pytest.mark.requirement("E2", "O4")
+async def test_each_model_loses_its_own_workers(hanging):
+    """Two that have a worker left each go on, though two are lost; one that has none left ends the server."""
+    for model in ("base", "tiny"):
+        hanging.begin(model)
+        await hanging.lost(model, 1)
+    assert not hanging.executor.stuck.is_set()
+    well, done = Worker(), asyncio.Event()
+    hanging.executor.submit(Lane(well, lambda *_: done.set(), model="tiny"), Recognise(job=9, kind="step"))
+    await asyncio.wait_for(done.wait(), 30)
+    assert well.began == [("step", 9)]
+    hanging.begin("tiny")
+    await asyncio.wait_for(hanging.executor.stuck.wait(), 30)
+
+
+@pytest.mark.requirement("E2", "O4")
+async def test_without_a_thread_nothing_can_be_decoded(hanging, monkeypatch):
+    """Only so many threads are left behind: where no other takes their place, that is the end, too."""
+    monkeypatch.setattr("rtstt_lab.server.threads._MOST_WRITTEN_OFF", 1)
+    for number, model in enumerate(("base", "tiny", "small")):
+        assert not hanging.executor.stuck.is_set()
+        hanging.begin(model)
+        await hanging.lost(model, 1)
+        assert len(hanging.told) == number + 1
+    await asyncio.wait_for(hanging.executor.stuck.wait(), 30)

@@ -42,8 +42,11 @@ def test_children_are_measured_too():
     """CPU time and memory of a busy child count as the tree's."""
     monitor = ResourceMonitor(time.monotonic)
     before = monitor.sample()
-    busy = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); input()"
-    child = subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # So much that servers of other tests, which give memory back meanwhile, do not outweigh it.
+    busy = "import time\nheld = b'x' * 150_000_000\nwhile time.process_time() < 0.3: pass\nprint(flush=True)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"{busy}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     child.stdout.readline()
     sample = monitor.sample()
     child.communicate(b"\n")

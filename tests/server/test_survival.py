@@ -20,7 +20,7 @@ from rtstt_lab.client.result import SessionResult
 from rtstt_lab.client.sources import AudioChunk, as_taken, pcm_chunks, real_time
 from rtstt_lab.client.streaming import StreamingClient
 from rtstt_lab.protocol.client_link import ClientSettings
-from rtstt_lab.protocol.events import ClientEvent, FinalReceived, Resumed, StateChanged, StatusReceived
+from rtstt_lab.protocol.events import ClientEvent, Resumed, StateChanged, StatusReceived
 from rtstt_lab.protocol.lifecycle import Link, Phase, Shown
 from rtstt_lab.replay.corpus import Corpus, load_audio
 from rtstt_lab.transcript import history
@@ -30,7 +30,7 @@ CLIP_S = 11.0
 """The first two sentences of the made English sample, and the pause behind them."""
 BETWEEN_SENTENCES = 16
 """Chunks of it before the second sentence."""
-PATIENT = ClientSettings(backoff_s=(0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8))
+PATIENT = ClientSettings(backoff_s=(0.2, 0.4, 0.8, 1.6, 3.2, 6.4, *(12.8,) * 6))
 
 
 @pytest.fixture
@@ -181,11 +181,8 @@ async def test_killed_while_paused_and_before_the_first_word(
     killed, paused = asyncio.Event(), asyncio.Event()
 
     def observe(_: float, event: ClientEvent) -> None:
-        if (
-            isinstance(event, FinalReceived)
-            and streaming.session.phase is Phase.PAUSED
-            and not killed.is_set()
-        ):
+        paused_with_words = streaming.session.phase is Phase.PAUSED and streaming.session.finals
+        if paused_with_words and not killed.is_set():
             killed.set()
             kill(server)
         elif isinstance(event, StateChanged) and event.shown is Shown.PAUSED and killed.is_set():

@@ -13,7 +13,7 @@ from rtstt_lab.replay.corpus import Corpus
 def test_a_server_is_as_it_was_when_its_sessions_are_over() -> None:
     """Cut or not, every session ends whole; no file, task or journal of theirs is open afterwards."""
     corpus = Corpus.shipped("en").filter(ids=["en_beckett"])
-    plan = soak.Plan(corpus, ModelStore().resolve("tiny.en"), hours=0.01, parallel=2, rest_s=0.5)
+    plan = soak.Plan(corpus, ModelStore().resolve("tiny.en"), hours=0.01, parallel=2, rest_s=2.0)
     told: list[str] = []
     got = soak.measure(plan, lambda recording_id, _: told.append(recording_id))
     assert got["failures"] == []

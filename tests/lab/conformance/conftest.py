@@ -11,8 +11,11 @@ from rtstt_lab.lab.conformance.talk import Patience
 from .house import HASTY, TOKEN, running
 
 PATIENT = Patience()
-IMPATIENT = Patience(answer_s=3.0, gap_s=3.0, silence_s=8.0, hello_s=4.0)
-"""For servers that are broken on purpose: what they don't do is not waited for, words excepted."""
+IMPATIENT = Patience(answer_s=8.0, gap_s=8.0, silence_s=20.0, hello_s=8.0)
+"""For servers that are broken on purpose: what they don't do is not waited for any longer, words excepted.
+
+A machine that stands still for some seconds is no broken server.
+"""
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,7 @@ def speech():
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Sessions that are made now wait for half a second where others wait for five or ten."""
+    """Sessions that are made now wait for two seconds where others wait for five or ten."""
     monkeypatch.setattr("rtstt_lab.protocol.server_voice.ServerSettings", HASTY)
 
 

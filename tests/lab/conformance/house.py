@@ -16,7 +16,7 @@ from rtstt_lab.server.registry import SessionRegistry
 from rtstt_lab.server.settings import LimitSettings, ServerSettings
 
 TOKEN = "a-token-for-tests-only-0123456789"
-HASTY = partial(Waits, hello_s=0.7, gap_wait_s=0.7, ping_s=0.7, silence_s=4.0)
+HASTY = partial(Waits, hello_s=2.0, gap_wait_s=2.0, ping_s=1.0)
 """How long the server waits here for what does not come."""
 
 
@@ -54,9 +54,9 @@ def running(output, **limits):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        ready.wait(60)
+        assert ready.wait(300)
         assert not failures, failures
         yield f"http://127.0.0.1:{port[0]}"
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)

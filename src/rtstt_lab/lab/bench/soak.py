@@ -43,6 +43,7 @@ WARM_UP: Final = 0.25
 """Share of the rounds before memory is looked at: by then everything is as large as it gets."""
 _QUIET_S: Final = 60.0
 _POLL_S: Final = 0.25
+_ANSWER_S: Final = 60.0
 _FEW: Final = {"max-new-sessions-per-min": 100_000, "max-requests-per-min": 1_000_000}
 """Limits meant for foreign clients, out of the way of a benchmark."""
 
@@ -219,8 +220,9 @@ class _Soak:
 
     async def _rest(self, server: LocalServer, journal: Path) -> AtRest:
         """Waits until no session is open and memory has been given back, and looks."""
+        headers = {"Authorization": f"Bearer {server.token}"}
         async with httpx.AsyncClient(
-            base_url=server.url, headers={"Authorization": f"Bearer {server.token}"}, trust_env=False
+            base_url=server.url, headers=headers, trust_env=False, timeout=_ANSWER_S
         ) as http:
             quiet_by_s = time.monotonic() + _QUIET_S
             while (await _told(http))["rtstt_sessions"] and time.monotonic() < quiet_by_s:  # noqa: ASYNC110 - over HTTP
