@@ -19,6 +19,8 @@ from rtstt_lab.protocol.messages import BlockReceipt, CreatedSession, CreateSess
 from rtstt_lab.texts import preferred_language
 
 _SESSIONS: Final = "/api/streaming/sessions"
+_KEPT_S: Final = 2.0
+"""Less than a server keeps an idle connection: a request never meets its end."""
 
 
 def is_this_machine(url: str) -> bool:
@@ -83,6 +85,7 @@ class SessionApi:
                 **({"Authorization": f"Bearer {token}"} if token else {}),
             },
             timeout=timeout_s,
+            limits=httpx.Limits(keepalive_expiry=_KEPT_S),
             verify=tls or tls_context(url) or True,
             trust_env=not is_this_machine(url),
         )
