@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -83,11 +83,13 @@ class Lane:
         running: how many threads are in the worker.
         feeding: one of them with a feed.
         hangs: told work that has not returned in time; its outcome is told all the same if it ever comes.
+        model: what decodes for it, and for others; as many decodes at once as the executor's.
     """
 
     worker: SessionWorker
     done: Done
     hangs: Callable[[Work], None] = lambda _: None
+    model: Hashable = None
     waiting: deque[Work] = field(default_factory=deque)
     decode: Recognise | None = None
     running: int = 0
@@ -103,7 +105,8 @@ class Executor:
         patience: how long a decode may take.
 
     Attributes:
-        stuck: set once so many decodes hang that the models have no worker left: only another process helps.
+        stuck: set once so many decodes hang that a model has no worker left, or decodes have no thread: only
+            another process helps.
     """
 
     def __init__(self, decodes_at_once: int, patience: Patience | None = None) -> None:
@@ -112,7 +115,8 @@ class Executor:
         self._patience = patience or Patience()
         self._turns: FairTurns[Lane] = FairTurns()
         self._free = self._lanes = decodes_at_once
-        self._lost = 0
+        self._lost: Counter[Hashable] = Counter()
+        self._threadless = 0
         self.stuck = asyncio.Event()
 
     @property
@@ -179,7 +183,8 @@ class Executor:
         if running.watch:
             running.watch.cancel()
         lane.running -= 1
-        self._lost -= running.lost
+        if running.lost:
+            self._count_lost(running, -1)
         if isinstance(work, Recognise):
             lane.decode = None
             self._free += not (running.call and running.call.written_off)
@@ -216,12 +221,20 @@ class Executor:
         self._decode_next()
 
     def _give_up(self, running: _Running) -> None:
-        """A thread of Python's was replaced at once; the worker in the model it called cannot be."""
+        """A thread of Python's was replaced at once, if it could be; the worker in the model never can."""
         if not running.over:
             running.lost = True
-            self._lost += 1
-            if self._lost >= self._lanes:
+            self._count_lost(running, 1)
+            if max(self._lost[running.lane.model], self._threadless) >= self._lanes:
                 self.stuck.set()
+
+    def _count_lost(self, running: _Running, change: int) -> None:
+        model = running.lane.model
+        self._lost[model] += change
+        if not self._lost[model]:
+            del self._lost[model]
+        if not (running.call and running.call.written_off):
+            self._threadless += change
 
     def _close_worker(self, lane: Lane) -> None:
         if not lane.running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final as Constant
@@ -56,7 +56,8 @@ class SessionHost:
     Args:
         session: the protocol's side of it.
         engine: decides everything.
-        worker: hears and recognises, on the executor's threads.
+        worker: hears and recognises, on the executor's threads,
+        decoder: with this model, which other sessions use, too.
         journal: its own, open; closed, or removed, with the session.
         metadata: as given at its creation; shown, and of no other effect.
         executor: shared by all sessions.
@@ -77,6 +78,7 @@ class SessionHost:
         session: ServerSession,
         engine: SessionEngine,
         worker: SessionWorker,
+        decoder: Hashable,
         journal: Journal,
         *,
         metadata: Mapping[str, str],
@@ -94,7 +96,7 @@ class SessionHost:
         self.settled = asyncio.Event()
         self.pages: tuple[str, ...] = ()
         self._executor = executor
-        self._lane = Lane(worker, self._work_done, self._work_hangs)
+        self._lane = Lane(worker, self._work_done, self._work_hangs, decoder)
         self._save = save
         self._clock = clock
         self._freed = freed

@@ -161,6 +161,7 @@ class SessionOpener:
             session,
             SessionEngine(session, started_at=record.started_at, now=self._clock(), state=state),
             SessionWorker(recognizer, cpu_clock=time.perf_counter, start=state.worker if state else None),
+            decoder,
             journal,
             metadata=record.metadata,
             executor=self._executor,
