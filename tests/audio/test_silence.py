@@ -137,8 +137,10 @@ def test_a_decoder_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
         return opened(*arguments, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(av, "open", hanging)
+    patiences = iter([0.1])  # the fresh one has its time
     monkeypatch.setattr(
-        "rtstt_lab.audio.stream.ContainerReader", lambda kind: ContainerReader(kind, patience_s=0.1)
+        "rtstt_lab.audio.stream.ContainerReader",
+        lambda kind: ContainerReader(kind, patience_s=next(patiences, 60.0)),
     )
     with StreamDecoder(AudioFormat.from_mime(WEBM)) as decoder:
         with pytest.raises(AudioDecodeError, match="not come back"):

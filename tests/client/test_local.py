@@ -30,7 +30,7 @@ def gone(pid: int, within_s: float = 90.0) -> bool:
     return True
 
 
-def until(condition: Callable[[], object], within_s: float = 180.0) -> None:
+def until(condition: Callable[[], object], within_s: float = 600.0) -> None:
     """Waits for something that another thread does."""
     end = time.monotonic() + within_s
     while not condition():
