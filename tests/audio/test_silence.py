@@ -128,20 +128,19 @@ def test_without_its_beginning_a_recording_is_said_to_be_headless(mime: str) -> 
 def test_a_decoder_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call into libav that never returns ends its reader in bounded time, and a fresh one takes over."""
     release, opened = threading.Event(), av.open
-    calls = []
+    readers: list[ContainerReader] = []
 
     def hanging(*arguments: object, **options: object) -> object:
-        calls.append(arguments)
-        if len(calls) == 1:
+        if not readers or threading.current_thread() is readers[0]._thread:  # however late it gets here
             release.wait(60)
         return opened(*arguments, **options)  # type: ignore[call-overload]
 
+    def reader(kind: str) -> ContainerReader:
+        readers.append(ContainerReader(kind, patience_s=60.0 if readers else 0.1))
+        return readers[-1]
+
     monkeypatch.setattr(av, "open", hanging)
-    patiences = iter([0.1])  # the fresh one has its time
-    monkeypatch.setattr(
-        "rtstt_lab.audio.stream.ContainerReader",
-        lambda kind: ContainerReader(kind, patience_s=next(patiences, 60.0)),
-    )
+    monkeypatch.setattr("rtstt_lab.audio.stream.ContainerReader", reader)
     with StreamDecoder(AudioFormat.from_mime(WEBM)) as decoder:
         with pytest.raises(AudioDecodeError, match="not come back"):
             decoder.feed(DATA)
