@@ -1,0 +1,1 @@
+"""One session of an hour of speech, on a server of its own."""
