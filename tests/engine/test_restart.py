@@ -185,6 +185,7 @@ def test_what_is_said_after_a_reload_and_a_kill_is_heard_at_once(blocks: bool) -
     for _ in range(12):
         world.speak()
     assert world.session.next_seq >= 8 + 4 + 12 - 4
+    assert world.client.ledger.balanced()
     world.control("stop")
     world.pass_time(5)
     (saved,) = world.saved

@@ -12,6 +12,7 @@ from rtstt_lab.protocol import events as ev
 from rtstt_lab.protocol import messages as wire
 from rtstt_lab.protocol.client import ClientSession
 from rtstt_lab.protocol.lifecycle import Link, Phase, Shown
+from rtstt_lab.protocol.windows import Ledger
 
 
 @pytest.mark.requirement("L6")
@@ -66,6 +67,20 @@ def test_a_fresh_client_numbers_on_from_the_server():
     assert [(h.seq, h.stream, h.mime) for h in (first, second)] == [(10, 2, "audio/pcm"), (11, 2, None)]
     assert client.shown is Shown.RECORDING
     assert client.tracker.chunks[0].end_ms == 2_750
+
+
+@pytest.mark.requirement("L4", "M3")
+def test_a_fresh_clients_ledger_begins_with_the_servers():
+    """What other clients transmitted in the session counts in both sums, or none would ever balance again."""
+    client = ClientSession("s", "first")
+    client.connect(0.0)
+    client.start(0.0)
+    record(client, 2)
+    received = wire.Received(accepted=9, duplicate=4, rejected=2, lost=1)
+    greet(client, 1.0, phase="recording", next_seq=10, received=received)
+    assert len([header for header in sent(client, 1.0) if isinstance(header, wire.AudioHeader)]) == 2
+    assert client.ledger.balanced()
+    assert client.ledger == Ledger(12, 17, 9, 4, 2, cut=2, lost=1, held=2)
 
 
 @pytest.mark.requirement("L5")

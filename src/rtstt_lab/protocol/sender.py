@@ -87,7 +87,9 @@ class AudioSender:
         )
 
     def take_numbers(self, sync: Sync) -> None:
-        """This client is new to a session: its numbers begin where the server's end."""
+        """This client is new to a session: its numbers, and its ledger, begin where the server's end."""
+        received = sync.received
+        self._transmitted += received.accepted + received.duplicate + received.rejected
         self._window.rebase(sync.next_seq, sync.next_stream, sync.audio_ms)
         self._first_stream = sync.next_stream
         self._mimes = {stream + sync.next_stream: mime for stream, mime in self._mimes.items()}

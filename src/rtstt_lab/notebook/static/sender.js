@@ -68,8 +68,9 @@ export class AudioSender {
     return this.#window.append(payload, { duration_ms, captured_ms: Math.max(0, captured_ms), stream: numbered });
   }
 
-  /** This client is new to a session that may be further on: its numbers begin where the server's end. */
-  take_numbers({ next_seq, next_stream, audio_ms }) {
+  /** This client is new to a session that may be further on: its numbers, and its ledger, begin where the server's end. */
+  take_numbers({ next_seq, next_stream, audio_ms, received }) {
+    this.#transmitted += received.accepted + received.duplicate + received.rejected;
     this.#window.rebase(next_seq, next_stream, audio_ms);
     this.#first_stream = next_stream;
     this.#mimes = new Map([...this.#mimes].map(([stream, mime]) => [stream + next_stream, mime]));
