@@ -182,7 +182,7 @@ class CommitPolicy(ConfidenceGated):
     """
 
     agreeing: int = 2
-    patience_s: float = 1.5
+    patience_s: float = 2.0
 
     def committable(self, tails: Sequence[Sequence[Word]], edge_s: float) -> int:
         """See `Policy`."""

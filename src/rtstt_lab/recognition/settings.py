@@ -43,7 +43,7 @@ class RecognizerSettings:
     interval_per_window: float = 0.09
     longest_interval_s: float = 0.5
     opinion_s: float = 0.4
-    max_window_s: float = 8.0
+    max_window_s: float = 7.0
     keep_s: float = 3.0
     first_commit_s: float = 1.0
     quiet_s: float = 0.25
