@@ -147,10 +147,21 @@ def test_a_button_in_blocks_waits_for_its_audio_while_somebody_could_send_it():
     posted(server, controls=[wire.ClientControl("stop", 2, 9)])
     server.now = 86_400.0
     posted(server)
-    for server.now in range(86_401, 86_430):
+    for server.now in range(86_401, 86_420):
         posted(server)
         assert server.session.phase is Phase.RECORDING
-    server.now = 86_430.0
+    server.now = 86_420.0
     posted(server)
+    assert server.session.phase is Phase.FINALIZING
+    assert server.given_out() == DISPOSED
+
+
+@pytest.mark.requirement("R1", "R3", "L4", "L6")
+def test_a_button_in_blocks_does_not_wait_for_ever_for_one_that_comes_rarely():
+    """Of each pause between two blocks only what is longer than a silence counts as nobody being there."""
+    server = restarted()
+    posted(server, controls=[wire.ClientControl("stop", 2, 9)])
+    for server.now in range(0, 99, 11):
+        posted(server)
     assert server.session.phase is Phase.FINALIZING
     assert server.given_out() == DISPOSED

@@ -104,8 +104,11 @@ class ServerSession(ServerOrder):
             self._forget_other_client()
         elif self._restored:
             self._skip_events(after)
-        if not self._met or now >= self._block_at + self._settings.silence_s:
-            self._audio_at = now  # nobody was there who could have sent any
+        if not self._met:
+            self._audio_at = now
+        else:  # what nobody was there for does not count
+            away_s = now - self._block_at - self._settings.silence_s
+            self._audio_at = min(now, self._audio_at + max(0.0, away_s))
         lacks = self._met and self._begins_late(records)
         self._met, self._block_at = True, now
         self._intake.block_came(len(records), now)
