@@ -17,8 +17,8 @@ class Ledger:
     Transmissions: ``transmitted = accepted + duplicate + rejected + cut``. Chunks: ``captured = accepted +
         lost + held``.
     `transmitted`, `captured` and `held` are the client's own counts; `accepted`, `duplicate`, `rejected` and
-    the holes in `lost` are the server's, as it last told them. While a link is open, `cut` includes what is
-    on its way.
+    the holes in `lost` are the server's, as it last told them; a page that was loaded again begins with the
+    server's counts. While a link is open, `cut` includes what is on its way.
     """
 
     captured: int
