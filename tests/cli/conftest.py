@@ -38,7 +38,7 @@ def rtstt(tmp_path: Path, environment: dict[str, str]) -> Run:
             env=environment | more,
             capture_output=True,
             encoding="utf-8",
-            timeout=120,
+            timeout=600,
             check=False,
         )
 

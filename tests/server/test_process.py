@@ -18,7 +18,7 @@ def run(*options, **environment):
     """Runs the command to its end; for starts that fail."""
     command = [sys.executable, "-m", "rtstt_lab", "serve", "--model", "tiny.en", *options]
     environment = os.environ | {"RTSTT_TOKEN": TOKEN, "RTSTT_LANG": "en"} | environment
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
 
 
 @pytest.mark.parametrize(

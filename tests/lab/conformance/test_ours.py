@@ -78,9 +78,9 @@ def jupyter(folder):
     address = f"http://127.0.0.1:{port}/hub"
     try:
         retrying = httpx.HTTPTransport(retries=8)  # with growing waits: about a minute
-        with httpx.Client(transport=retrying, timeout=30) as client:
+        with httpx.Client(transport=retrying, timeout=120) as client:
             assert client.get(f"{address}/api/status", params={"token": JUPYTER_TOKEN}).is_success
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
