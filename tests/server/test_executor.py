@@ -236,7 +236,7 @@ async def hanging(monkeypatch):
     hanging = Hanging(executor)
     yield hanging
     hanging.release()
-    await asyncio.wait_for(executor.shutdown(), 5)
+    await asyncio.wait_for(executor.shutdown(), 60)
 
 
 @pytest.mark.requirement("E2", "O4")

@@ -240,12 +240,14 @@ async def test_a_server_ends_though_a_call_hangs(tmp_path, speech, monkeypatch):
     desk = Desk(tmp_path)
     host, link = await desk.heard(speech[:16])
     release = threading.Event()
-    monkeypatch.setattr(host._lane.worker, "recognise", lambda _: release.wait(60))
+    monkeypatch.setattr(host._lane.worker, "recognise", lambda _: release.wait(600))
     monkeypatch.setattr(host._executor, "_patience", Patience(least_s=0.2, factor=0.0))
-    await say_until(lambda: host.session.degraded == "hanging", host, link, speech[16:24], first=16)
-    await asyncio.wait_for(desk.registry.close(), 25)
-    assert "laboratory" in desk.saved()
-    release.set()
+    try:
+        await say_until(lambda: host.session.degraded == "hanging", host, link, speech[16:24], first=16)
+        await asyncio.wait_for(desk.registry.close(), 60)
+        assert "laboratory" in desk.saved()
+    finally:
+        release.set()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -210,7 +210,7 @@ async def test_killed_while_paused_and_before_the_first_word(
 async def test_a_server_that_stands_still_for_a_while(
     server: LocalServer, clip: Samples, spoken: str
 ) -> None:
-    """Stopped by a signal: noticed within 12 s as lost, and when it goes on after 15 s nothing is missing."""
+    """Stopped by a signal: noticed as lost, and when it goes on after 15 s or more nothing is missing."""
     lost = asyncio.Event()
 
     def observe(_: float, event: ClientEvent) -> None:
@@ -222,7 +222,7 @@ async def test_a_server_that_stands_still_for_a_while(
         began_s = asyncio.get_running_loop().time()
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            await asyncio.wait_for(lost.wait(), 12.5)
+            await asyncio.wait_for(lost.wait(), 60)
             await asyncio.sleep(began_s + 15 - asyncio.get_running_loop().time())
         finally:
             os.kill(server.pid, signal.SIGCONT)
