@@ -364,7 +364,7 @@ def write_atomically(path: Path, text: str, *, exist_ok: bool = True) -> None:
     """
     if not exist_ok and path.exists():
         raise FileExistsError(17, "File exists", str(path))
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
