@@ -11,6 +11,7 @@ timestamps; so the commonest tokens have copies at the end, never decoded, and a
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import tempfile
@@ -95,6 +96,8 @@ def reordered(folder: Path, copy: Path) -> Prefixes:
         with (folder / "model.bin").open("rb") as source, (fresh / "model.bin").open("wb") as target:
             if not _with_rows(source, target, len(names), np.array([*order, *copies])):
                 return Prefixes()
+            target.flush()
+            os.fsync(target.fileno())
         renamed = [names[old] for old in order] + [_COPY.format(token) for token in copies]
         _write(fresh / "vocabulary.json", renamed)
         _write(fresh / "tokenizer.json", _moved_tokenizer(_read(folder / "tokenizer.json"), place))
