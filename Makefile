@@ -38,8 +38,10 @@ demo: $(VENV)/.installed ## The main job in the terminal; LANG=es for Spanish
 	@$(BIN)/rtstt demo
 
 test: $(VENV)/.installed-dev ## Set up, and run all tests (about 10 minutes on two cores)
-	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-startup-timeout 300 -m "not long and not browser" $(TOGETHER) notebooks tests
-	$(BIN)/python -m pytest -m "browser and not long" tests/browser
+	@failed=0; set -x; \
+	$(BIN)/python -m pytest --nbval-lax --nbval-kernel-startup-timeout 300 -m "not long and not browser" $(TOGETHER) notebooks tests || failed=1; \
+	$(BIN)/python -m pytest -m "browser and not long" tests/browser || failed=1; \
+	exit $$failed
 
 test-long: $(VENV)/.installed-dev ## The tests that take longer
 	$(BIN)/python -m pytest -m long tests
