@@ -41,8 +41,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="the report")
     parser.add_argument("--table", type=Path, help="a file with this benchmark's markers")
     asked = parser.parse_args()
-    corpus = Corpus.folder(asked.manifest) if asked.manifest else None
-    corpus = corpus or Corpus.from_environment(os.environ) or Corpus.shipped()
+    corpus = Corpus.folder(asked.manifest) if asked.manifest else Corpus.from_environment(os.environ)
+    if corpus is None:
+        corpus = Corpus.shipped()
     speech = Corpus(
         each
         for each in corpus.filter(language=asked.language)

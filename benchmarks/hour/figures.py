@@ -85,7 +85,7 @@ def _blocks(played: Played) -> list[dict[str, Any]]:
     result, errors = played.result, _errors(played)
     told, words, chunks = (result.tables[name] for name in ("resources", "words", "chunks"))
     end_s = _taken_s(played)
-    count = max(1, round(end_s / BLOCK_S))
+    count = max(1, int(end_s / BLOCK_S + 0.5))
     edges_s = [*range(0, count * BLOCK_S, BLOCK_S), end_s]
     cpu_s = np.interp(edges_s, told["audio_s"], told["process_cpu_s"])
     readings: Mapping[str, Reading] = {"final_latency_s": "emitted", "first_shown_latency_s": "shown"}
