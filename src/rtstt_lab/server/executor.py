@@ -233,6 +233,7 @@ class Executor:
         self._lost[model] += change
         if not self._lost[model]:
             del self._lost[model]
+        # A lost decode costs a thread only if none took its place; that was settled when it came to be late.
         if not (running.call and running.call.written_off):
             self._threadless += change
 
