@@ -15,6 +15,7 @@ from rtstt_lab.emissions import word_key
 from rtstt_lab.errors import LanguageError
 from rtstt_lab.recognition.endpointing import EndpointingSettings
 from rtstt_lab.recognition.models import LocalModel
+from rtstt_lab.recognition.pacing import easier
 from rtstt_lab.recognition.streaming import (
     RecognizerSettings,
     RecognizerStart,
@@ -257,6 +258,16 @@ def test_audio_that_waited_is_caught_up_with(two_cities: Samples) -> None:
     assert recognizer.pending_s == pytest.approx(40 - recognizer.settled_s, abs=0.01)
     finals = check(recognizer.settle())
     assert said(finals) == [str(i) for i in range(94)]
+
+
+def test_utterances_that_waited_are_all_heard(base: WhisperDecoder, beckett: Samples) -> None:
+    """Short sentences that come at once to a machine that is too slow are joined, and none is left out."""
+    recognizer = StreamingRecognizer(base, settings=easier(RecognizerSettings(), load=1.5), language="en")
+    recognizer.accept_audio(np.concatenate((beckett, beckett)))
+    heard = said(check(recognizer.settle()))
+    assert heard.count("ever") == 4
+    assert heard.count("again") == 4
+    assert heard.count("better") == 2
 
 
 def test_a_window_that_fails_can_be_skipped(two_cities: Samples) -> None:

@@ -122,7 +122,7 @@ def easier(wanted: RecognizerSettings, load: float) -> RecognizerSettings:
         beam_size=1,
         settle_beam_size=1,
         settle_thoroughly=False,
-        join_s=2 * max_window_s,
+        join_s=max_window_s,  # of more pauses in one window Whisper leaves out what lies between them
         context_chars=0,
         policy=_ONE_VOTE,
     )
