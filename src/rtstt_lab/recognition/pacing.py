@@ -122,7 +122,8 @@ def easier(wanted: RecognizerSettings, load: float) -> RecognizerSettings:
         beam_size=1,
         settle_beam_size=1,
         settle_thoroughly=False,
-        join_s=max_window_s,  # of more pauses in one window Whisper leaves out what lies between them
+        # In a longer window with several pauses Whisper leaves out what lies between them.
+        join_s=min(2 * max_window_s, wanted.max_window_s),
         context_chars=0,
         policy=_ONE_VOTE,
     )
